@@ -1,0 +1,103 @@
+//! What a device says about itself. What it has installed is the `ledger`; what follows is left to `plan`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Architecture, Build, Edition, Family, Product, Series};
+
+words! {
+    /// Who installs updates on the device, from its policies. Only with `ringfence` does it install ours.
+    pub enum UpdateAuthority, expected "ringfence, windows_update, wsus, configmgr, autopatch or conflict" {
+        /// This product.
+        Ringfence = "ringfence",
+        /// Windows Update, directly or by Windows Update for Business policies.
+        WindowsUpdate = "windows_update",
+        /// A WSUS server.
+        Wsus = "wsus",
+        /// Microsoft Configuration Manager.
+        Configmgr = "configmgr",
+        /// Windows Autopatch.
+        Autopatch = "autopatch",
+        /// Policies that contradict each other.
+        Conflict = "conflict",
+    }
+}
+
+words! {
+    /// Health of the component store, as `DISM /Cleanup-Image /CheckHealth` tells it.
+    pub enum StoreHealth, expected "healthy, repairable or non_repairable" {
+        /// No damage known.
+        Healthy = "healthy",
+        /// Damaged, and RestoreHealth can mend it.
+        Repairable = "repairable",
+        /// Beyond repair: an in-place upgrade or a reimage is due.
+        NonRepairable = "non_repairable",
+    }
+}
+
+/// What decides for ever whether an update can apply.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    /// Client or server.
+    pub product: Product,
+    /// Family of the base build.
+    pub family: Family,
+    /// Standard or hotpatch.
+    pub series: Series,
+    /// Processor architecture.
+    pub architecture: Architecture,
+    /// `EditionID`.
+    pub edition: Edition,
+}
+
+/// The facts of one device at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Client or server.
+    pub product: Product,
+    /// `CurrentBuild` and `UBR` of the registry: the reliable source of what is in force.
+    pub build: Build,
+    /// Standard or hotpatch.
+    pub series: Series,
+    /// `EditionID`.
+    pub edition: Edition,
+    /// Processor architecture.
+    pub architecture: Architecture,
+    /// SMBIOS manufacturer.
+    pub manufacturer: String,
+    /// SMBIOS model.
+    pub model: String,
+    /// SMBIOS BIOS version.
+    pub bios_version: String,
+    /// Free bytes on the system volume.
+    pub free_disk_bytes: u64,
+    /// A restart is pending for any reason.
+    pub restart_pending: bool,
+    /// Health of the component store.
+    pub store_health: StoreHealth,
+    /// On battery and below what a restart needs.
+    pub on_battery: bool,
+    /// The Out-of-Box Experience is finished.
+    pub oobe_complete: bool,
+    /// Who installs updates.
+    pub update_authority: UpdateAuthority,
+    /// Tags set by the owner.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Minutes east of UTC, for windows in local time.
+    #[serde(default)]
+    pub utc_offset_minutes: i32,
+}
+
+impl Facts {
+    /// What decides applicability; nothing where the base build belongs to no known family.
+    #[must_use]
+    pub fn platform(&self) -> Option<Platform> {
+        Some(Platform {
+            product: self.product,
+            family: Family::of(self.product, self.build.base)?,
+            series: self.series,
+            architecture: self.architecture,
+            edition: self.edition.clone(),
+        })
+    }
+}
