@@ -1,0 +1,96 @@
+//! Exposure grows with evidence: how many devices may have started, and which of those that ask.
+
+mod admit;
+mod caps;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::halt::HaltCause;
+use crate::ids::CohortId;
+use crate::policy::{Growth, Limits};
+
+pub use admit::admit;
+pub use caps::{FAST_FROM, FIRST_CAP, QUORUM, grow, next_cap};
+
+/// A device that asks for a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    /// Device.
+    pub device_no: i32,
+    /// Its cohorts in this rollout, without [`CohortId::ALL`].
+    pub cohorts: Vec<CohortId>,
+    /// Seconds until its agreed restart: the soonest go first.
+    pub restart_in_s: u32,
+    /// Hash of device and rollout: breaks ties, so that the same people are not always first.
+    pub rank: u64,
+}
+
+/// What admission reads under the locks of the rollout's gates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admission<'a> {
+    /// Evidence now, all stages.
+    pub evidence: &'a Evidence,
+    /// Caps as stored; a missing one is at its first size.
+    pub caps: &'a BTreeMap<CohortId, u64>,
+    /// How they grow.
+    pub growth: Growth,
+    /// Limits of the stage.
+    pub limits: Limits,
+    /// Devices targeted in the stage's ring.
+    pub ring_size: u64,
+    /// Permitted and unresolved devices of the stage.
+    pub unresolved: u64,
+    /// Halts that a person cleared.
+    pub cleared: &'a [HaltCause],
+    /// Permits of the stage on this calendar day of its time zone.
+    pub today: u64,
+}
+
+/// Which limit keeps a device waiting: the ruling one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "rule")]
+pub enum WaitReason {
+    /// The generation of the rollout is full.
+    Generation {
+        /// Devices that may have started.
+        cap: u64,
+    },
+    /// The generation of the device's model or BIOS version is full.
+    CohortGeneration {
+        /// Which.
+        cohort: CohortId,
+        /// Devices of it that may have started.
+        cap: u64,
+    },
+    /// Devices at once.
+    DevicesAtOnce {
+        /// The limit.
+        limit: u64,
+    },
+    /// Percent a day.
+    PerDay {
+        /// Devices a day.
+        limit: u64,
+    },
+}
+
+/// Who may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Granted.
+    pub granted: Vec<i32>,
+    /// Waiting, with why.
+    pub waiting: Vec<(i32, WaitReason)>,
+    /// Caps after this look, to be stored where they differ.
+    pub caps: BTreeMap<CohortId, u64>,
+}
+
+/// Nobody may start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotAdmitted {
+    /// The evidence says halt.
+    Halt(HaltCause),
+}

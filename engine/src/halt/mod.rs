@@ -1,0 +1,135 @@
+//! When a rollout must stop: an always-valid sequential test.
+//!
+//! The test may be looked at after every report: under a good update (failure rate at most `p*`) each E-value is
+//! a martingale that starts at 1, the weights of all streams and cohorts sum to at most 1, so the chance that
+//! the weighted sum ever reaches 1/alpha is at most alpha (Ville's inequality). Devices that have started and
+//! not ended count as OK here: only positive evidence of harm, or silence against a control, halts.
+//! `docs/gates.md` has the reasoning.
+
+mod assess;
+mod e_value;
+mod watch;
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::CohortKind;
+use crate::ids::CohortId;
+use crate::words;
+
+pub use assess::{Assessment, assess, causes};
+pub use e_value::{halt_boundary, halts, log_e_value, log_silence_e_value};
+pub use watch::{Watch, watches};
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Failed, rolled back, regressed, suspected to hang.
+    Failure,
+    /// Unusable machines.
+    Severe,
+    /// Lost, against devices not yet updated.
+    Silence,
+    /// Slow. Brakes, never halts.
+    Overdue,
+}
+
+/// Why the test says stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HaltCause {
+    /// Stream.
+    pub stream: Stream,
+    /// Cohort, or all devices.
+    pub cohort: CohortId,
+    /// The cohort's value, for people; "all devices" for all.
+    pub name: String,
+    /// Failures counted.
+    pub failures: u64,
+    /// Devices started.
+    pub started: u64,
+}
+
+impl HaltCause {
+    /// `4 failures among 12 devices (Latitude 5440)`, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let what = match self.stream {
+            Stream::Failure => words::count(self.failures, "failure"),
+            Stream::Severe => words::count(self.failures, "unusable device"),
+            Stream::Silence => words::count(self.failures, "silent device"),
+            Stream::Overdue => words::count(self.failures, "slow device"),
+        };
+        format!(
+            "{what} among {} ({}).",
+            words::devices(self.started),
+            self.name
+        )
+    }
+}
+
+/// Baselines and error probability of the halt test. The baselines hold until there is history.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HaltPolicy {
+    /// Probability at most with which a good update is ever halted.
+    pub alpha: f64,
+    /// Failure rate of a good update over all devices, and over large mixed cohorts (architectures).
+    pub p_all: f64,
+    /// Failure rate of a good update in one model, BIOS version or build: small groups differ more.
+    pub p_cohort: f64,
+    /// Rate of unusable machines of a good update.
+    pub p_severe: f64,
+    /// Rate of slow devices of a good update.
+    pub p_overdue: f64,
+}
+
+impl Default for HaltPolicy {
+    fn default() -> Self {
+        Self {
+            alpha: 0.01,
+            p_all: 0.015,
+            p_cohort: 0.02,
+            p_severe: 0.002,
+            p_overdue: 0.02,
+        }
+    }
+}
+
+impl HaltPolicy {
+    /// Baseline of a stream in a kind of cohort, or in all devices.
+    ///
+    /// Architectures are held to the baseline of all devices: there are two of them, so each is most of a ring.
+    #[must_use]
+    pub fn baseline(&self, stream: Stream, kind: Option<CohortKind>) -> f64 {
+        match (stream, kind) {
+            (Stream::Severe, _) => self.p_severe,
+            (Stream::Overdue, _) => self.p_overdue,
+            (Stream::Failure | Stream::Silence, None | Some(CohortKind::Architecture)) => {
+                self.p_all
+            }
+            (Stream::Failure | Stream::Silence, Some(_)) => self.p_cohort,
+        }
+    }
+}
+
+/// Name of the cohort of all devices, in sentences.
+pub(crate) const ALL_DEVICES: &str = "all devices";
+
+/// Share of the error probability that one stream of one cohort may spend. All that can halt sum to at most 1.
+///
+/// Overdue never halts, so its weight is no part of that sum: it brakes at the same level as a failure.
+#[must_use]
+pub fn weight(stream: Stream, kind: Option<CohortKind>, values_of_kind: usize) -> f64 {
+    let stream = match stream {
+        Stream::Failure | Stream::Overdue => 0.5,
+        Stream::Severe | Stream::Silence => 0.25,
+    };
+    let group = match kind {
+        None => return 0.3 * stream,
+        Some(CohortKind::Model) => 0.4,
+        Some(CohortKind::Bios) => 0.2,
+        Some(CohortKind::Architecture | CohortKind::Build) => 0.05,
+        Some(CohortKind::Edition) => 0.0,
+    };
+    let values = u32::try_from(values_of_kind.max(1)).unwrap_or(u32::MAX);
+    group / f64::from(values) * stream
+}

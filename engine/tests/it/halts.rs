@@ -1,0 +1,273 @@
+use engine::evidence::{CohortKind, Counts, Evidence, Silence};
+use engine::halt::{HaltCause, HaltPolicy, Stream, assess, causes, watches, weight};
+use engine::ids::CohortId;
+
+use crate::lab::{counts, evidence};
+
+fn halt(evidence: &Evidence) -> Option<HaltCause> {
+    assess(evidence, &[], &HaltPolicy::default()).halt
+}
+
+#[test]
+fn two_failures_of_the_first_two_stop_everything() {
+    assert_eq!(halt(&evidence(counts(1, 1), &[])), None);
+    let cause = halt(&evidence(counts(2, 2), &[])).unwrap();
+    assert_eq!(
+        (cause.stream, cause.cohort),
+        (Stream::Failure, CohortId::ALL)
+    );
+    assert_eq!(
+        cause.sentence(),
+        "2 failures among 2 devices (all devices)."
+    );
+}
+
+#[test]
+fn the_boundary_that_people_see_is_the_one_that_halts() {
+    for (failures, largest) in [(3, 6), (4, 17), (5, 28), (6, 40), (10, 119)] {
+        assert!(
+            halt(&evidence(counts(largest, failures), &[])).is_some(),
+            "{failures} of {largest}"
+        );
+        assert!(
+            halt(&evidence(counts(largest + 1, failures), &[])).is_none(),
+            "{failures} of {largest} + 1"
+        );
+    }
+}
+
+#[test]
+fn one_bad_model_in_a_good_ring_halts_by_its_own_name() {
+    let models: Vec<(CohortKind, &str, Counts)> = (0..50)
+        .map(|i| {
+            (
+                CohortKind::Model,
+                if i == 0 { "Latitude 5440" } else { "other" },
+                counts(5, 0),
+            )
+        })
+        .collect();
+    let mut models = models;
+    models[0].2 = counts(5, 4);
+    let cause = halt(&evidence(counts(250, 4), &models)).unwrap();
+    assert_eq!(
+        (cause.cohort, cause.name.as_str()),
+        (CohortId(1), "Latitude 5440")
+    );
+}
+
+#[test]
+fn pending_devices_count_as_fine_for_the_halt() {
+    let pending = Counts {
+        started: 1000,
+        failed: 10,
+        resolved: 20,
+        ok: 10,
+        ..Counts::default()
+    };
+    assert_eq!(halt(&evidence(pending, &[])), None);
+}
+
+#[test]
+fn two_boot_loops_among_six_stop_everything() {
+    let severe = |started| Counts {
+        severe: 2,
+        ..counts(started, 0)
+    };
+    assert_eq!(
+        halt(&evidence(severe(6), &[])).unwrap().stream,
+        Stream::Severe
+    );
+    assert_eq!(halt(&evidence(severe(7), &[])), None);
+}
+
+fn silences(n: u64, treated: bool, control: u64) -> Evidence {
+    let silence = Silence {
+        treated,
+        at_risk_treated: 20,
+        at_risk_control: control,
+    };
+    Evidence {
+        silences: vec![silence; usize::try_from(n).unwrap()],
+        ..evidence(counts(100, 0), &[])
+    }
+}
+
+#[test]
+fn updated_devices_that_go_dark_alone_stop_everything() {
+    assert_eq!(
+        halt(&silences(8, true, 200)).unwrap().stream,
+        Stream::Silence
+    );
+    assert_eq!(halt(&silences(8, true, 200)).unwrap().failures, 8);
+}
+
+#[test]
+fn an_outage_that_takes_both_halts_nothing() {
+    let mut evidence = silences(3, true, 200);
+    evidence.silences.extend(silences(30, false, 200).silences);
+    assert_eq!(halt(&evidence), None);
+}
+
+#[test]
+fn without_a_control_silence_never_halts() {
+    assert_eq!(halt(&silences(500, true, 0)), None);
+}
+
+#[test]
+fn invariant_19_a_cleared_halt_comes_back_only_when_it_worsens() {
+    let policy = HaltPolicy::default();
+    let cleared = causes(&evidence(counts(10, 4), &[]), &policy);
+    assert_eq!(cleared.len(), 1);
+    assert_eq!(
+        assess(&evidence(counts(10, 4), &[]), &cleared, &policy).halt,
+        None
+    );
+    assert_eq!(
+        assess(&evidence(counts(12, 4), &[]), &cleared, &policy).halt,
+        None
+    );
+    assert!(
+        assess(&evidence(counts(12, 5), &[]), &cleared, &policy)
+            .halt
+            .is_some()
+    );
+    // Another stream, or another cohort, was never cleared.
+    let severe = Counts {
+        severe: 3,
+        ..counts(10, 4)
+    };
+    assert_eq!(
+        assess(&evidence(severe, &[]), &cleared, &policy)
+            .halt
+            .unwrap()
+            .stream,
+        Stream::Severe
+    );
+}
+
+#[test]
+fn the_weights_of_all_that_can_halt_sum_to_at_most_one() {
+    let kinds = [
+        (CohortKind::Model, 50),
+        (CohortKind::Bios, 100),
+        (CohortKind::Architecture, 2),
+        (CohortKind::Build, 3),
+        (CohortKind::Edition, 4),
+    ];
+    let of = |stream| {
+        let cohorts: f64 = kinds
+            .iter()
+            .map(|(kind, values)| {
+                weight(stream, Some(*kind), *values) * f64::from(u32::try_from(*values).unwrap())
+            })
+            .sum();
+        weight(stream, None, 1) + cohorts
+    };
+    // Silence halts on the ring only.
+    let sum = of(Stream::Failure) + of(Stream::Severe) + weight(Stream::Silence, None, 1);
+    assert!(sum <= 1.0, "{sum}");
+}
+
+#[test]
+fn failures_below_the_halt_brake_first() {
+    let brakes = |started, failed| {
+        assess(
+            &evidence(counts(started, failed), &[]),
+            &[],
+            &HaltPolicy::default(),
+        )
+    };
+    let braked = brakes(30, 5);
+    assert!(braked.halt.is_none() && braked.brake_all);
+    assert!(!brakes(40, 1).brake_all);
+    let slow = Counts {
+        overdue: 6,
+        ..counts(40, 0)
+    };
+    let slow = assess(&evidence(slow, &[]), &[], &HaltPolicy::default());
+    assert!(slow.brake_all && slow.halt.is_none(), "slow is not broken");
+}
+
+#[test]
+fn a_model_brakes_alone_and_an_edition_never() {
+    let cohorts = [
+        (CohortKind::Model, "A", counts(3, 2)),
+        (CohortKind::Model, "B", counts(97, 0)),
+        (CohortKind::Edition, "Enterprise", counts(4, 4)),
+    ];
+    let assessment = assess(
+        &evidence(counts(100, 2), &cohorts),
+        &[],
+        &HaltPolicy::default(),
+    );
+    assert!(!assessment.brake_all);
+    assert_eq!(
+        assessment.braked.into_iter().collect::<Vec<_>>(),
+        [CohortId(1)]
+    );
+}
+
+#[test]
+fn people_see_integers_that_agree_with_the_test() {
+    let policy = HaltPolicy::default();
+    let watch =
+        |started, failed| watches(&evidence(counts(started, failed), &[]), &policy)[0].clone();
+    assert_eq!(watch(0, 0).halts_at, Some(2));
+    assert_eq!(watch(17, 1).halts_at, Some(4));
+    assert_eq!(watch(18, 1).halts_at, Some(5));
+    for started in [3, 20, 119, 500, 5000] {
+        let watch = watch(started, 0);
+        let (brakes, halts) = (watch.brakes_at.unwrap(), watch.halts_at.unwrap());
+        assert!(brakes <= halts);
+        assert!(
+            halt(&evidence(counts(started, halts), &[])).is_some(),
+            "{started}"
+        );
+        assert!(
+            halt(&evidence(counts(started, halts - 1), &[])).is_none(),
+            "{started}"
+        );
+    }
+}
+
+#[test]
+fn everything_watched_says_whether_it_brakes_or_halts() {
+    let cohorts = [
+        (CohortKind::Model, "A", counts(4, 0)),
+        (CohortKind::Model, "not started", Counts::default()),
+        (CohortKind::Edition, "Pro", counts(4, 0)),
+    ];
+    let watches = watches(&evidence(counts(4, 0), &cohorts), &HaltPolicy::default());
+    let shown: Vec<(Stream, &str, bool, bool)> = watches
+        .iter()
+        .map(|w| {
+            (
+                w.stream,
+                w.name.as_str(),
+                w.brakes_at.is_some(),
+                w.halts_at.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (Stream::Failure, "all devices", true, true),
+            (Stream::Severe, "all devices", false, true),
+            (Stream::Silence, "all devices", false, false),
+            (Stream::Overdue, "all devices", true, false),
+            (Stream::Failure, "A", true, true),
+            (Stream::Severe, "A", false, true),
+        ]
+    );
+}
+
+#[test]
+fn silence_says_at_how_many_it_would_halt() {
+    let policy = HaltPolicy::default();
+    let watch = watches(&silences(2, true, 200), &policy)[2].clone();
+    let halts = watch.halts_at.unwrap();
+    assert!(halt(&silences(halts, true, 200)).is_some());
+    assert!(halt(&silences(halts - 1, true, 200)).is_none());
+}

@@ -1,0 +1,15 @@
+//! The rollout rules as a whole. Each test reads like the incident that it prevents.
+
+// The helpers of these tests are tests themselves.
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod approvals;
+mod assignments;
+mod gates;
+mod halts;
+mod lab;
+mod rollouts;
+mod simulation;
+mod vectors;
+mod walk;
