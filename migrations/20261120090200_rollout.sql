@@ -85,7 +85,9 @@ CREATE TABLE evidence (
     resolved    bigint NOT NULL DEFAULT 0,
     drift       bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (digest, cohort, stage_id, lane)
-);
+) WITH (fillfactor = 50);
+CREATE INDEX evidence_stage ON evidence (stage_id);
+CREATE INDEX stage_ring ON stage (ring_id);
 
 -- Denominators, kept by deltas: how many devices of a ring are of which class for a rollout.
 CREATE TABLE population (

@@ -82,7 +82,7 @@ CREATE TABLE seen (
 CREATE TABLE lane (
     lane        smallint PRIMARY KEY,
     n           bigint NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 50);
 INSERT INTO lane (lane) VALUES (0), (1), (2);
 CREATE TABLE change (
     lane        smallint NOT NULL,

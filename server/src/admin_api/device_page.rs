@@ -1,0 +1,240 @@
+//! A device as it is shown: what it is, what it has, and where it stands in every rollout of its track, those
+//! included in which it has not begun.
+
+use chrono::{DateTime, Utc};
+use engine::assignment::{Assignment, Suspicion};
+use engine::ids::RolloutId;
+use engine::rollout::Scope;
+use serde::Serialize;
+use serde_json::Value;
+use servicing::{Facts, KbNumber, Ledger, Planned, Sequence, Sha256, plan};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::fleet::Catalogue;
+use crate::store::assignments::{self, PlannedStep};
+use crate::store::devices::{Device, DeviceStatus};
+use crate::store::{events, populations, rollouts, seen, tracks};
+
+/// Newest rollouts of which a page shows the device's assignment.
+const ASSIGNMENTS: usize = 50;
+
+/// Newest events that a page shows.
+const EVENTS: i64 = 50;
+
+/// A device with everything people ask about it.
+#[derive(Debug, Serialize)]
+pub struct DevicePage {
+    id: Uuid,
+    device_no: i32,
+    track_id: Uuid,
+    ring_id: Uuid,
+    ring_name: Option<String>,
+    pin: Option<Uuid>,
+    status: DeviceStatus,
+    clone_suspected: bool,
+    incarnation: i32,
+    host_name: String,
+    serial: String,
+    smbios_uuid: Uuid,
+    tpm_ek_sha256: Option<String>,
+    key_sha256: Sha256,
+    agent_version: String,
+    enrolled_at: DateTime<Utc>,
+    last_seen: Option<DateTime<Utc>>,
+    facts: Facts,
+    ledger: Ledger,
+    /// Where it stands in rollouts that are not over.
+    rollouts: Vec<Place>,
+    /// How far it got, newest rollout first.
+    assignments: Vec<AssignmentLine>,
+    /// Newest first.
+    events: Vec<EventLine>,
+}
+
+/// Where a device stands in a rollout.
+#[derive(Debug, Serialize)]
+struct Place {
+    rollout: RolloutId,
+    rollout_state: &'static str,
+    kb: Option<KbNumber>,
+    /// Ring to which it belongs in this rollout; none where its ring came after the rollout.
+    ring_name: Option<String>,
+    stage_state: Option<&'static str>,
+    /// How far it is, or `targeted`, `not_ready:<why>`, `complete`, `ahead`, `not_applicable:<why>`, `not_listed`.
+    place: String,
+    /// Why, where there is more to say.
+    sentences: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AssignmentLine {
+    rollout: Uuid,
+    stage: Uuid,
+    state: &'static str,
+    detail: Assignment,
+    plan: Vec<PlannedStep>,
+    not_ready: Option<String>,
+    permitted_at: Option<DateTime<Utc>>,
+    start_by: Option<DateTime<Utc>>,
+    progress_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize)]
+struct EventLine {
+    event_no: i64,
+    received_at: DateTime<Utc>,
+    epoch: i32,
+    seq: i64,
+    kind: String,
+    body: Value,
+}
+
+/// The word for how far a device is: a suspicion, while it stands, says more than the last report.
+fn word(assignment: &Assignment) -> &'static str {
+    match assignment.suspicion {
+        Some(Suspicion::Hang) => "hang_suspected",
+        Some(Suspicion::Lost) => "lost",
+        None => assignment.state.word(),
+    }
+}
+
+impl From<assignments::Stored> for AssignmentLine {
+    fn from(stored: assignments::Stored) -> Self {
+        Self {
+            rollout: stored.rollout,
+            stage: stored.stage,
+            state: word(&stored.assignment),
+            detail: stored.assignment,
+            plan: stored.plan,
+            not_ready: stored.not_ready,
+            permitted_at: stored.permitted_at,
+            start_by: stored.start_by,
+            progress_at: stored.progress_at,
+        }
+    }
+}
+
+impl From<events::LoggedEvent> for EventLine {
+    fn from(e: events::LoggedEvent) -> Self {
+        Self {
+            event_no: e.event_no,
+            received_at: e.received_at,
+            epoch: e.epoch,
+            seq: e.seq,
+            kind: e.kind,
+            body: e.body,
+        }
+    }
+}
+
+impl DevicePage {
+    /// Reads it; `here` is the last contact with this replica.
+    pub async fn read(
+        conn: &mut PgConnection,
+        catalogue: &Catalogue,
+        device: Device,
+        here: Option<DateTime<Utc>>,
+    ) -> anyhow::Result<Self> {
+        let mut assignments = assignments::of_device(&mut *conn, device.device_no).await?;
+        let rollouts = places(&mut *conn, catalogue, &device, &assignments).await?;
+        assignments.truncate(ASSIGNMENTS);
+        let rings = tracks::rings(&mut *conn, device.track_id).await?;
+        let written = seen::newest(&mut *conn, &[device.device_no]).await?;
+        let events = events::newest(conn, device.device_no, EVENTS).await?;
+        Ok(Self {
+            id: device.id,
+            device_no: device.device_no,
+            track_id: device.track_id,
+            ring_id: device.ring_id,
+            ring_name: rings
+                .into_iter()
+                .find(|r| r.id == device.ring_id)
+                .map(|r| r.name),
+            pin: device.pin,
+            status: device.status,
+            clone_suspected: device.clone_suspected,
+            incarnation: device.incarnation,
+            host_name: device.identity.host_name,
+            serial: device.identity.serial,
+            smbios_uuid: device.identity.smbios_uuid,
+            tpm_ek_sha256: device.identity.tpm_ek_sha256.map(hex::encode),
+            key_sha256: Sha256::of(&device.public_key),
+            agent_version: device.agent_version,
+            enrolled_at: device.enrolled_at,
+            last_seen: here.max(written.get(&device.device_no).copied()),
+            facts: device.facts,
+            ledger: device.ledger,
+            rollouts,
+            assignments: assignments.into_iter().map(AssignmentLine::from).collect(),
+            events: events.into_iter().map(EventLine::from).collect(),
+        })
+    }
+}
+
+/// Places of a device in the rollouts of its track that are not over.
+async fn places(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    device: &Device,
+    begun: &[assignments::Stored],
+) -> anyhow::Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for id in rollouts::live(&mut *conn, Some(device.track_id)).await? {
+        let Some(stored) = rollouts::by_id(&mut *conn, id).await? else {
+            continue;
+        };
+        let sequence = catalogue.get(&mut *conn, stored.rollout.digest).await?;
+        let own = begun.iter().find(|a| a.rollout == id.0);
+        let listed = stored.rollout.scope == Scope::Track
+            || populations::is_listed(&mut *conn, id.0, device.device_no).await?;
+        let (place, sentences) = match (own, sequence.as_deref()) {
+            (Some(own), _) => (
+                word(&own.assignment).to_owned(),
+                own.not_ready.iter().cloned().collect(),
+            ),
+            (None, Some(sequence)) => not_begun(device, sequence, listed),
+            (None, None) => continue,
+        };
+        let stages = rollouts::stages(&mut *conn, id).await?;
+        let stage = stages
+            .into_iter()
+            .find(|s| own.map_or(s.ring_id == device.ring_id, |own| s.id.0 == own.stage));
+        places.push(Place {
+            rollout: id,
+            rollout_state: stored.rollout.state.word(),
+            kb: sequence.as_ref().map(|s| s.kb),
+            stage_state: stage.as_ref().map(|s| s.state.word()),
+            ring_name: stage.map(|s| s.ring_name),
+            place,
+            sentences,
+        });
+    }
+    Ok(places)
+}
+
+/// Where a device stands that has not begun, and why.
+fn not_begun(device: &Device, sequence: &Sequence, listed: bool) -> (String, Vec<String>) {
+    let plain = |word: &str| (word.to_owned(), Vec::new());
+    match device.status {
+        DeviceStatus::AwaitingApproval => return plain("awaiting_approval"),
+        DeviceStatus::Revoked => return plain("revoked"),
+        DeviceStatus::Admitted if !listed => return plain("not_listed"),
+        DeviceStatus::Admitted => {}
+    }
+    match plan(sequence, &device.facts, &device.ledger) {
+        Planned::Steps(_) => plain("targeted"),
+        Planned::Complete => plain("complete"),
+        Planned::Ahead => plain("ahead"),
+        Planned::NotApplicable(why) => (
+            format!("not_applicable:{}", why.word()),
+            vec![why.to_string()],
+        ),
+        Planned::NotReady(_, why) => {
+            let word = why.first().map_or("not_ready".to_owned(), |first| {
+                format!("not_ready:{}", first.word())
+            });
+            (word, why.iter().map(ToString::to_string).collect())
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `/tracks`: populations and their rings.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::extract::{All, At, reading};
+use super::operations;
+use crate::app::App;
+use crate::auth::{Admin, Viewer};
+use crate::error::OpError;
+use crate::http::{Body, Failure};
+use crate::registry::{self, RingInput};
+use crate::store::tracks::{self, Ring, Track};
+
+/// Calls of this aggregate.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/tracks", get(list).post(add))
+        .route("/tracks/{id}", get(one))
+        .route("/tracks/{id}/rings", put(define))
+        .route("/tracks/{id}/expected-devices", post(expect))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTrack {
+    name: String,
+    #[serde(default)]
+    time_zone: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    serials: Vec<String>,
+}
+
+/// A track with its rings, first ring first.
+#[derive(Debug, Serialize)]
+struct TrackPage {
+    #[serde(flatten)]
+    track: Track,
+    rings: Vec<RingLine>,
+}
+
+/// A ring with its devices by status.
+#[derive(Debug, Serialize)]
+struct RingLine {
+    #[serde(flatten)]
+    ring: Ring,
+    devices: BTreeMap<String, i64>,
+}
+
+async fn list(State(app): State<App>, caller: Viewer) -> Result<Json<All<Track>>, Failure> {
+    let mut items = tracks::all(&mut *app.pool.acquire().await?).await?;
+    items.retain(|t| caller.caller().sees(t.id));
+    Ok(Json(All { items }))
+}
+
+async fn add(
+    State(app): State<App>,
+    caller: Admin,
+    Body(new): Body<NewTrack>,
+) -> Result<(StatusCode, Json<Track>), Failure> {
+    let caller = caller.everywhere()?;
+    let zone = match new.time_zone {
+        Some(zone) => zone.parse::<Tz>().map_err(|_| {
+            OpError::field(
+                "time_zone",
+                "a name of the IANA time zone database, such as Europe/Berlin",
+            )
+        })?,
+        None => Tz::UTC,
+    };
+    let track = operations::add_track(
+        &app.pool,
+        &new.name,
+        zone,
+        caller.person().0,
+        app.clock.now(),
+    )
+    .await?;
+    Ok((StatusCode::CREATED, Json(track)))
+}
+
+async fn one(
+    State(app): State<App>,
+    caller: Viewer,
+    At(id): At<Uuid>,
+) -> Result<Json<TrackPage>, Failure> {
+    let id = caller.on(id)?.track();
+    let mut tx = reading(&app.pool).await?;
+    let track = tracks::by_id(&mut tx, id)
+        .await?
+        .ok_or(OpError::NotFound { what: "track" })?;
+    let mut devices: BTreeMap<Uuid, BTreeMap<String, i64>> = BTreeMap::new();
+    for (ring, status, n) in tracks::device_counts(&mut tx, id).await? {
+        devices.entry(ring).or_default().insert(status, n);
+    }
+    let rings = tracks::rings(&mut tx, id).await?;
+    let rings = rings
+        .into_iter()
+        .map(|ring| RingLine {
+            devices: devices.remove(&ring.id).unwrap_or_default(),
+            ring,
+        })
+        .collect();
+    Ok(Json(TrackPage { track, rings }))
+}
+
+async fn define(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(rings): Body<Vec<RingInput>>,
+) -> Result<Json<All<Ring>>, Failure> {
+    let caller = caller.on(id)?;
+    let by = caller.person().0;
+    let items = registry::define(
+        &app.pool,
+        &app.catalogue,
+        &app.picture,
+        caller.track(),
+        &rings,
+        by,
+        app.clock.now(),
+    )
+    .await?;
+    Ok(Json(All { items }))
+}
+
+async fn expect(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(expected): Body<Expected>,
+) -> Result<Json<Value>, Failure> {
+    let caller = caller.on(id)?;
+    let by = caller.person().0;
+    let named = operations::expect_devices(
+        &app.pool,
+        caller.track(),
+        &expected.serials,
+        by,
+        app.clock.now(),
+    )
+    .await?;
+    Ok(Json(json!({ "expected": named })))
+}

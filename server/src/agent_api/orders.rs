@@ -1,0 +1,205 @@
+//! What a device is to do now: from its assignment, its facts, and what its ring is offered.
+
+use agent_protocol::{Assignment as Wire, Order};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use engine::assignment::State;
+use engine::rollout::RolloutState;
+use servicing::Planned;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::OpError;
+use crate::permits::START_WITHIN;
+use crate::store::assignments::{self, Stored};
+use crate::store::devices::{self, Device};
+use crate::store::populations;
+use crate::store::rollouts::{self, Offer};
+
+/// The order for a device, with why.
+///
+/// # Errors
+/// [`OpError::NotFound`], [`OpError::Internal`].
+pub async fn for_device(app: &App, device_no: i32) -> Result<Wire, OpError> {
+    let mut conn = app.pool.acquire().await?;
+    let device = devices::by_no(&mut conn, device_no)
+        .await?
+        .ok_or(OpError::NotFound { what: "device" })?;
+    let mine = assignments::of_device(&mut conn, device_no).await?;
+    let (order, why) = decide(app, &mut conn, &device, &mine, app.clock.now()).await?;
+    Ok(Wire {
+        order,
+        why,
+        inventory_digest: Some(hex::encode(&device.inventory_digest)),
+    })
+}
+
+async fn decide(
+    app: &App,
+    conn: &mut PgConnection,
+    device: &Device,
+    mine: &[Stored],
+    now: DateTime<Utc>,
+) -> Result<(Order, String), OpError> {
+    let begun_stages: Vec<Uuid> = mine.iter().map(|s| s.stage).collect();
+    let offers =
+        rollouts::offers(&mut *conn, device.ring_id, device.device_no, &begun_stages).await?;
+    // What was begun is brought to its end first, also where a newer rollout waits.
+    for stored in mine
+        .iter()
+        .filter(|s| s.assignment.started && !s.assignment.state.is_outcome())
+        .filter(|s| is_of_this_incarnation(s, device))
+    {
+        if let Some(offer) = offers.iter().find(|o| o.rollout == stored.rollout) {
+            return Ok(begun(offer, stored, now));
+        }
+    }
+    let mut why = "Nothing is offered to this device's ring.".to_owned();
+    for offer in offers.iter().filter(|o| o.open) {
+        let stored = mine.iter().find(|s| s.rollout == offer.rollout);
+        if stored.is_some_and(|s| s.assignment.state.is_outcome() || s.assignment.started) {
+            "The rollout is over for this device.".clone_into(&mut why);
+            continue;
+        }
+        if offer.listed
+            && !populations::is_listed(&mut *conn, offer.rollout, device.device_no).await?
+        {
+            continue;
+        }
+        let sequence = app
+            .catalogue
+            .get(&mut *conn, offer.digest)
+            .await?
+            .context("a rollout without its sequence")?;
+        match servicing::plan(&sequence, &device.facts, &device.ledger) {
+            Planned::Steps(_) => return Ok(prepare(offer, stored)),
+            Planned::NotReady(_, reasons) => {
+                let reasons = reasons
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ");
+                return Ok((
+                    Order::Prepare {
+                        rollout: offer.rollout,
+                        digest: offer.digest.to_string(),
+                    },
+                    reasons,
+                ));
+            }
+            Planned::Complete => {
+                format!("{} is installed already.", sequence.kb).clone_into(&mut why)
+            }
+            Planned::Ahead => format!(
+                "The device is on a newer build than {} brings.",
+                sequence.kb
+            )
+            .clone_into(&mut why),
+            Planned::NotApplicable(reason) => reason.to_string().clone_into(&mut why),
+        }
+    }
+    Ok((Order::Nothing, why))
+}
+
+/// A machine that was reimaged in the middle of an installation knows nothing of it: what it had begun is found by
+/// its deadline, and is not ordered again.
+fn is_of_this_incarnation(stored: &Stored, device: &Device) -> bool {
+    stored
+        .start_by
+        .is_some_and(|by| by - START_WITHIN >= device.enrolled_at)
+}
+
+/// Orders before the permit.
+fn prepare(offer: &Offer, stored: Option<&Stored>) -> (Order, String) {
+    let rollout = offer.rollout;
+    match stored.map(|s| s.assignment.state) {
+        Some(State::Ready) => (
+            Order::AgreeRestart {
+                rollout,
+                deadline_s: None,
+                grace_s: 0,
+            },
+            "Everything is on disk; agree a restart.".into(),
+        ),
+        Some(State::RestartAgreed) => (
+            Order::RequestPermit { rollout },
+            "A restart is agreed; ask for a permit before it.".into(),
+        ),
+        _ => (
+            Order::Prepare {
+                rollout,
+                digest: offer.digest.to_string(),
+            },
+            "The ring is open; download ahead.".into(),
+        ),
+    }
+}
+
+/// Orders after the permit. What has begun goes on through a pause; a halt holds everything that has not begun.
+fn begun(offer: &Offer, stored: &Stored, now: DateTime<Utc>) -> (Order, String) {
+    let rollout = offer.rollout;
+    let (hold, held) = match &offer.state {
+        RolloutState::Active | RolloutState::Completed { .. } => (false, false),
+        // In flight ends; nothing new starts.
+        RolloutState::Paused { .. } | RolloutState::Superseded { .. } => (false, true),
+        _ => (true, true),
+    };
+    let a = &stored.assignment;
+    let step = |number: u16| {
+        let packages = stored
+            .plan
+            .get(usize::from(number) - 1)
+            .map(|s| s.packages.clone())
+            .unwrap_or_default();
+        Order::RunStep {
+            rollout,
+            digest: offer.digest.to_string(),
+            permit_no: a.permit_no,
+            step: number,
+            of: a.of,
+            packages,
+        }
+    };
+    match a.state {
+        State::Permitted if held => (
+            Order::Hold { rollout },
+            "The rollout was stopped; the permit is not good any more.".into(),
+        ),
+        State::Permitted if stored.start_by.is_none_or(|by| by <= now) => (
+            Order::RequestPermit { rollout },
+            "The permit lapsed before the installation began.".into(),
+        ),
+        State::Permitted => (step(1), format!("Permit {} is good; begin.", a.permit_no)),
+        State::Installing { step: number } => (
+            step(number),
+            format!("Step {number} of {} has begun; bring it to its end.", a.of),
+        ),
+        State::StepDone { .. } if hold => (
+            Order::Hold { rollout },
+            "The rollout was halted between two steps.".into(),
+        ),
+        State::StepDone { step: number } => (
+            step(number + 1),
+            format!("Step {number} of {} is done.", a.of),
+        ),
+        State::Restarting { step: number } => (
+            Order::Restart {
+                rollout,
+                step: number,
+            },
+            format!("Step {number} needs its restart."),
+        ),
+        State::Verifying => (
+            Order::Verify {
+                rollout,
+                expected_build: a.expected.map(|b| b.to_string()).unwrap_or_default(),
+            },
+            "Read build and ledger.".into(),
+        ),
+        _ => (
+            Order::Nothing,
+            "The rollout is over for this device.".into(),
+        ),
+    }
+}

@@ -1,0 +1,171 @@
+//! Wires everything: what handlers share, and the tasks that run beside them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::agent_api::keys::AgentKeys;
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::control::{Control, IngestHealth};
+use crate::drivers::Drivers;
+use crate::fleet::{Catalogue, Picture, Reader};
+use crate::ingest::Ingest;
+use crate::permits::Permits;
+use crate::secret::ServerSecret;
+
+/// How polls are paced.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Seconds between polls while nothing is going on.
+    pub idle_s: u32,
+    /// Seconds between polls while a rollout is active for the device.
+    pub active_s: u32,
+}
+
+/// What handlers share. Cloned per request: everything in it is a handle.
+#[derive(Clone)]
+pub struct App {
+    /// Database.
+    pub pool: PgPool,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// The write path of rollouts.
+    pub control: Control,
+    /// Where telemetry goes.
+    pub ingest: Ingest,
+    /// Where permits come from.
+    pub permits: Permits,
+    /// What polls read.
+    pub picture: Arc<Picture>,
+    /// Sequences by digest.
+    pub catalogue: Arc<Catalogue>,
+    /// Keys of agents' tokens and nonces.
+    pub keys: Arc<AgentKeys>,
+    /// Pace of polls.
+    pub pace: Pace,
+    /// Package files by SHA-256.
+    pub content_dir: Arc<PathBuf>,
+}
+
+/// A running server, without its sockets.
+pub struct Running {
+    /// For handlers.
+    pub app: App,
+    stop: CancellationToken,
+    front: Vec<JoinHandle<()>>,
+    back: Vec<JoinHandle<()>>,
+}
+
+/// What a server is started with beside its configuration file.
+pub struct Parts {
+    /// A migrated database.
+    pub pool: PgPool,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// The secret that replicas share.
+    pub secret: ServerSecret,
+}
+
+impl Running {
+    /// Loads the picture and starts every task.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let Parts {
+            pool,
+            clock,
+            secret,
+        } = parts;
+        let stop = CancellationToken::new();
+        let picture = Arc::new(Picture::default());
+        let catalogue = Arc::new(Catalogue::default());
+        let health = Arc::new(IngestHealth::default());
+        let outcomes = Arc::new(Notify::new());
+        let pace = Pace {
+            idle_s: config.poll.idle_s,
+            active_s: config.poll.active_s,
+        };
+
+        let reader = Reader::load(pool.clone(), Arc::clone(&picture)).await?;
+        let control = Control::new(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&picture),
+            Arc::clone(&catalogue),
+            Arc::clone(&health),
+            config.notify,
+        );
+        let (ingest, lanes) = Ingest::start(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&picture),
+            Arc::clone(&health),
+            Arc::clone(&outcomes),
+            config.ingest.max_batch,
+            &stop,
+        );
+        let (permits, granting) = Permits::start(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&picture),
+            Arc::clone(&catalogue),
+            Arc::clone(&outcomes),
+            Duration::from_secs(u64::from(pace.active_s)),
+            &stop,
+        );
+        let drivers = Drivers {
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            control: control.clone(),
+            ingest: ingest.clone(),
+            picture: Arc::clone(&picture),
+            health,
+            outcomes,
+            grace: TimeDelta::seconds(i64::from(pace.idle_s) * 2),
+            retention: TimeDelta::days(i64::from(config.event_retention_days)),
+            replica: Uuid::new_v4(),
+        };
+        let back = vec![
+            tokio::spawn(reader.run(config.notify, stop.clone())),
+            tokio::spawn(clock.take_part(Box::pin(drivers.clone().run(stop.clone())))),
+            tokio::spawn(drivers.follow_outcomes(stop.clone())),
+        ];
+        let mut front = lanes;
+        front.push(granting);
+        let app = App {
+            pool,
+            clock,
+            control,
+            ingest,
+            permits,
+            picture,
+            catalogue,
+            keys: Arc::new(AgentKeys::new(&secret)),
+            pace,
+            content_dir: Arc::new(config.content_dir.clone()),
+        };
+        Ok(Self {
+            app,
+            stop,
+            front,
+            back,
+        })
+    }
+
+    /// Stops every task; what was taken in is finished and answered first.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for task in self.front.into_iter().chain(self.back) {
+            let _ended = task.await;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Whoever holds a valid API token. Checked before a path, a query string or a body is read.
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use engine::ids::PersonId;
+use uuid::Uuid;
+
+use super::token::api_hash;
+use crate::app::App;
+use crate::http::Failure;
+use crate::store::people::{self, Account};
+
+const NO_TOKEN: &str = "Send an API token as a bearer token.";
+const BAD_TOKEN: &str =
+    "The API token is unknown, expired or revoked, or its owner may not sign in.";
+
+/// An enabled person, whatever their roles.
+#[derive(Debug, Clone)]
+pub struct Caller(Account);
+
+impl Caller {
+    /// Who.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        PersonId(self.0.id)
+    }
+
+    /// Their account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.0
+    }
+
+    /// Has some role on the track: what others can not see is not there for them.
+    #[must_use]
+    pub fn sees(&self, track: Uuid) -> bool {
+        self.0
+            .roles
+            .iter()
+            .any(|(_, t)| t.is_none_or(|t| t == track))
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let token = bearer(parts).ok_or(Failure::Unauthorized(NO_TOKEN))?;
+        let hash = api_hash(token).ok_or(Failure::Unauthorized(BAD_TOKEN))?;
+        let mut conn = app.pool.acquire().await?;
+        let account = people::by_token(&mut conn, &hash, app.clock.now()).await?;
+        account.map(Self).ok_or(Failure::Unauthorized(BAD_TOKEN))
+    }
+}
+
+/// The credentials of the one `Authorization` header. Two of them are none: proxies disagree on which one counts.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn token(values: &[&str]) -> Option<String> {
+        let mut request = Request::builder();
+        for value in values {
+            request = request.header(header::AUTHORIZATION, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        bearer(&parts).map(str::to_owned)
+    }
+
+    #[test]
+    fn only_one_bearer_token_is_a_token() {
+        assert_eq!(token(&["Bearer abc"]).as_deref(), Some("abc"));
+        assert_eq!(token(&["bearer abc"]).as_deref(), Some("abc"));
+        assert_eq!(token(&[]), None);
+        assert_eq!(token(&["Basic abc"]), None);
+        assert_eq!(token(&["Bearer"]), None);
+        assert_eq!(token(&["Bearer abc", "Bearer def"]), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Who people are and what they may do: API tokens, roles as parameters of handlers, and accounts.
+//!
+//! Asking for a role is the check: [`Operator`] and the others have no constructor but their axum extractor. What a
+//! track holds is then reached by [`As::on`], which hides tracks that the caller may not see.
+
+mod accounts;
+mod api_tokens;
+mod caller;
+mod roles;
+mod token;
+
+pub use accounts::{
+    Grant, NewPerson, add_person, create_admin, grant_roles, set_enabled, set_roles,
+};
+pub use api_tokens::{NewToken, TokenShown, add_token, revoke_token, tokens};
+pub use caller::Caller;
+pub use roles::{
+    Admin, Approver, As, Auditor, Everywhere, OnTrack, Operator, Right, Viewer, kinds,
+};
+pub use token::{Secret, hash_of};

@@ -1,0 +1,233 @@
+//! Commands: what each of them does, from its flags to its exit code.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum_server::Handle;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{Parts, Running};
+use crate::clock::SystemClock;
+use crate::config::{Config, Flags};
+use crate::database::Database;
+use crate::secret::ServerSecret;
+use crate::{auth, demo, serve, store, telemetry, tls, verify};
+
+/// Staged rollout rings of Windows updates: gated, approved, and stopped in time.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Flags),
+    /// Bring the database's schema up to date
+    Migrate(Flags),
+    /// People who may do everything
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Compare what is stored with what it was made from
+    #[command(subcommand)]
+    Verify(Verify),
+    /// Play the story of a bad update and of the one that mends it, with simulated devices
+    Demo(demo::Options),
+    /// Ask a running server whether it is ready; for container health checks
+    Healthcheck(Healthcheck),
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Add an admin and print an API token, once
+    Create {
+        /// Name
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Verify {
+    /// Counters equal a recount of the stored events
+    Recount(Flags),
+    /// The audit chain is whole
+    Audit(Flags),
+    /// Every decision follows again from what was stored with it
+    Decisions(Flags),
+}
+
+#[derive(Debug, clap::Args)]
+struct Healthcheck {
+    /// Address of the server
+    #[arg(long, default_value = "https://127.0.0.1:8443")]
+    url: String,
+    /// Certificate of the authority to trust, PEM
+    #[arg(long)]
+    ca: Option<std::path::PathBuf>,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(flags) => serve(&flags).await.map(|()| ExitCode::SUCCESS),
+            Command::Migrate(flags) => {
+                let database = Database::open(&configured(&flags)?).await?;
+                store::migrate(&database.pool).await?;
+                database.close().await;
+                println!("The schema is up to date.");
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Admin(Admin::Create { name, flags }) => {
+                let database = Database::open(&configured(&flags)?).await?;
+                store::migrate(&database.pool).await?;
+                let made = auth::create_admin(&database.pool, &SystemClock, &name).await;
+                database.close().await;
+                let (_, token) = made?;
+                println!("{name} is an admin. API token, shown once:\n{token}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Verify(what) => check(what).await,
+            Command::Demo(options) => demo::run(options).await,
+            Command::Healthcheck(options) => healthcheck(options).await,
+        }
+    })
+}
+
+fn configured(flags: &Flags) -> anyhow::Result<Config> {
+    let config = Config::load(flags)?;
+    telemetry::init(&config.log)?;
+    Ok(config)
+}
+
+async fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let config = Arc::new(configured(flags)?);
+    std::fs::create_dir_all(&config.content_dir)
+        .with_context(|| format!("can not make content_dir {}", config.content_dir.display()))?;
+    let database = Database::open(&config).await?;
+    store::migrate(&database.pool).await?;
+    let secret = ServerSecret::load_or_create(&config.secret_file)?;
+    let parts = Parts {
+        pool: database.pool.clone(),
+        clock: Arc::new(SystemClock),
+        secret,
+    };
+    let running = Running::start(&config, parts).await?;
+
+    let stop = CancellationToken::new();
+    let (tls, scheme) = match &config.tls {
+        Some(files) => {
+            let tls = tls::server_config(&files.certificate, &files.key).await?;
+            let reload = tls::reload_on_change(
+                tls.clone(),
+                files.certificate.clone(),
+                files.key.clone(),
+                Duration::from_secs(5),
+            );
+            tokio::spawn(stop.clone().run_until_cancelled_owned(reload));
+            (Some(tls), "https")
+        }
+        None => (None, "http"),
+    };
+    let listener = TcpListener::bind(config.listen)
+        .with_context(|| format!("can not listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, scheme, "ready");
+    println!("Ringfence listens on {scheme}://{address}");
+    let handle = Handle::new();
+    tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            stopped().await;
+            serve::stop(&handle);
+        }
+    });
+    let served = serve::serve(
+        listener,
+        serve::router(running.app.clone(), Arc::clone(&config)),
+        tls,
+        handle,
+    )
+    .await;
+    stop.cancel();
+    running.stop().await;
+    database.close().await;
+    served.context("the socket failed")
+}
+
+/// Returns when the process is asked to end.
+async fn stopped() {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+async fn check(what: Verify) -> anyhow::Result<ExitCode> {
+    let (Verify::Recount(flags) | Verify::Audit(flags) | Verify::Decisions(flags)) = &what;
+    let database = Database::open(&configured(flags)?).await?;
+    let pool = &database.pool;
+    let findings = match what {
+        Verify::Recount(_) => verify::recount(pool).await,
+        Verify::Decisions(_) => verify::decisions(pool).await,
+        Verify::Audit(_) => {
+            async {
+                let (n, head) = store::audit::verify(&mut *pool.acquire().await?).await?;
+                println!("{n} entries, head {head}");
+                Ok(Vec::new())
+            }
+            .await
+        }
+    };
+    database.close().await;
+    let findings = findings?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    println!("{} differences", findings.len());
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn healthcheck(options: Healthcheck) -> anyhow::Result<ExitCode> {
+    let mut client = reqwest::Client::builder().timeout(Duration::from_secs(5));
+    if let Some(ca) = options.ca {
+        client = client.add_root_certificate(reqwest::Certificate::from_pem(&std::fs::read(ca)?)?);
+    }
+    let answer = client
+        .build()?
+        .get(format!("{}/readyz", options.url))
+        .send()
+        .await?;
+    println!("{}", answer.status());
+    Ok(if answer.status().is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,154 @@
+//! Writes a decision: state, gates, requests, the decision with its inputs. Its one audit row goes to the tail.
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use engine::approval::{Approval, RequestState};
+use engine::decide::RequestChange;
+use engine::stage::may_permit;
+use engine::{Decision, Input, Snapshot};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::actor;
+use super::tail::Tail;
+use crate::error::OpError;
+use crate::store::rollouts::Stored;
+use crate::store::{assignments, audit, gates, requests, rollouts, to_json};
+
+/// Saves a decision that changed something. Lock order: rollout, gates, requests.
+pub(super) async fn save(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    stored: &Stored,
+    input: &Input,
+    decision: &Decision,
+    now: DateTime<Utc>,
+    tail: &mut Tail,
+) -> Result<(), OpError> {
+    let rollout = &stored.rollout;
+    let state = decision.rollout.as_ref().unwrap_or(&rollout.state);
+    let cleared = decision.cleared.as_ref().unwrap_or(&rollout.cleared);
+    rollouts::save(&mut *conn, rollout, state, cleared).await?;
+
+    let locked = gates::lock(&mut *conn, rollout.id.0).await?;
+    let mut versions = Vec::new();
+    for stage in &snapshot.stages {
+        let next = decision
+            .stages
+            .iter()
+            .find(|(id, _)| *id == stage.id)
+            .map(|(_, s)| s);
+        if let Some(next) = next {
+            rollouts::save_stage(&mut *conn, stage.id, next).await?;
+        }
+        let open = may_permit(state, next.unwrap_or(&stage.state)).is_ok();
+        let gate = locked
+            .iter()
+            .find(|g| g.stage_id == stage.id.0)
+            .context("a stage without its gate")?;
+        if gate.open != open {
+            let version = gates::set_open(&mut *conn, stage.id.0, open).await?;
+            versions.push(json!({ "stage": stage.id, "open": open, "version": version }));
+            tail.rings.insert(stage.ring.0);
+            let away = assignments::in_flight_elsewhere(&mut *conn, rollout.id.0, stage.id.0).await?;
+            tail.device_nos.extend(away);
+        }
+    }
+    for change in &decision.requests {
+        save_request(&mut *conn, snapshot, change).await?;
+    }
+    rollouts::save_reasons(
+        &mut *conn,
+        rollout.id,
+        &decision.reasons,
+        decision.report.as_ref(),
+    )
+    .await?;
+
+    let version = rollout.version + 1;
+    let (input_json, decision_json) = (to_json(input)?, to_json(decision)?);
+    rollouts::record(
+        &mut *conn,
+        rollout.id,
+        version,
+        now,
+        &input_json,
+        &to_json(snapshot)?,
+        &decision_json,
+    )
+    .await?;
+    let event = decision
+        .event
+        .as_ref()
+        .context("a changed decision without its event")?;
+    let body = json!({
+        "sentence": event.sentence,
+        "version": version,
+        "input": input_json,
+        "gates": versions,
+        "decision_sha256": engine::canonical::hash(&decision_json),
+    });
+    let entry = audit::Entry {
+        at: now,
+        actor: actor(input).map(|p| p.0),
+        action: event.code.clone(),
+        subject: format!("rollout:{}", rollout.id),
+        body,
+    };
+    tail.entries.push(entry);
+    Ok(())
+}
+
+async fn save_request(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    change: &RequestChange,
+) -> Result<(), OpError> {
+    let rollout = &snapshot.rollout;
+    match change {
+        RequestChange::Opened { request } => {
+            requests::add(conn, rollout.id, rollout.author, request).await?
+        }
+        RequestChange::Approved {
+            request,
+            by,
+            alone,
+            done,
+        } => {
+            let approval = Approval {
+                by: *by,
+                at: snapshot.service_now,
+                alone: *alone,
+            };
+            requests::approve(&mut *conn, *request, rollout.author, approval).await?;
+            if *done {
+                requests::save_state(conn, *request, &RequestState::Approved).await?;
+            }
+        }
+        RequestChange::Effective { request } => {
+            requests::save_state(conn, *request, &RequestState::Approved).await?
+        }
+        RequestChange::Rejected {
+            request,
+            by,
+            reason,
+        } => {
+            requests::save_state(
+                conn,
+                *request,
+                &RequestState::Rejected {
+                    by: *by,
+                    reason: reason.clone(),
+                },
+            )
+            .await?;
+        }
+        RequestChange::Voided { request, reason } => {
+            requests::save_state(conn, *request, &RequestState::Void { reason: *reason }).await?
+        }
+        RequestChange::Expired { request } => {
+            requests::save_state(conn, *request, &RequestState::Expired).await?
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! `ringfence demo`: the real server, the real agents' core over real HTTPS, and virtual time.
+//!
+//! Nothing in engine, control or ingest knows that this is a demo. What differs from production is handed in: a
+//! clock that is moved instead of running, a database that is thrown away, and devices that are simulated.
+
+mod check;
+mod clock;
+mod packages;
+mod people;
+mod plant;
+mod story;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use plant::Plant;
+
+/// Flags of `ringfence demo`.
+#[derive(Debug, Clone, Parser)]
+pub struct Options {
+    /// Let the story's own people decide over the API, without a browser
+    #[arg(long)]
+    pub headless: bool,
+    /// End when the story is over and checked; without it the server stays up until Ctrl-C
+    #[arg(long)]
+    pub until_done: bool,
+    /// The same seed gives the same devices and the same fate
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Simulated devices
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(300..=100_000))]
+    pub devices: u32,
+    /// Break one promise on purpose, to show that the check finds it
+    #[arg(long, value_enum)]
+    pub plant: Option<Plant>,
+    /// What is logged, such as `warn` or `info`
+    #[arg(long, default_value = "warn")]
+    pub log_filter: String,
+}
+
+/// Plays the story, checks it, and says what came of it.
+///
+/// # Errors
+/// When the story could not be played at all.
+pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        options.headless,
+        "the demo has no pages yet: run it with --headless"
+    );
+    let mut world = world::World::build(&options).await?;
+    let told = tokio::select! {
+        told = story::play(&mut world) => told,
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            println!("Stopped.");
+            world.end().await;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let findings = match &told {
+        Ok(told) => {
+            if let Some(plant) = options.plant {
+                plant.after(&world, told).await?;
+            }
+            check::run(&world, told).await?
+        }
+        Err(error) => vec![format!("the story did not come to its end: {error:#}")],
+    };
+    println!();
+    for finding in &findings {
+        println!("FAILED  {finding}");
+    }
+    let verdict = if findings.is_empty() {
+        "Every check holds."
+    } else {
+        "The checks above failed."
+    };
+    println!(
+        "{verdict} {:.0} s of real time.",
+        world.started.elapsed().as_secs_f64()
+    );
+    if !options.until_done {
+        println!("The server stays up at {} until Ctrl-C.", world.url);
+        tokio::signal::ctrl_c().await?;
+    }
+    world.end().await;
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

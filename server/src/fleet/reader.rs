@@ -1,0 +1,166 @@
+//! Keeps the picture in step with what was committed, on this replica and on others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgListener;
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use super::Picture;
+use crate::store::{changes, devices, service_clock, tracks};
+
+/// How old the picture may be before this replica stops answering polls and granting permits.
+pub const FRESH_FOR: Duration = Duration::from_secs(3);
+
+/// The longest pause between two reads.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Changes read at once from a lane.
+const PAGE: i64 = 1000;
+
+/// Name on which commits of people's decisions wake other replicas. It only wakes: what is read is the same without.
+pub const CHANNEL: &str = "ringfence_change";
+
+/// Reads changes into a picture.
+pub struct Reader {
+    pool: PgPool,
+    picture: Arc<Picture>,
+    cursors: Vec<i64>,
+}
+
+impl Reader {
+    /// Loads everything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn load(pool: PgPool, picture: Arc<Picture>) -> anyhow::Result<Self> {
+        let mut reader = Self {
+            pool,
+            picture,
+            cursors: Vec::new(),
+        };
+        reader.load_all().await?;
+        Ok(reader)
+    }
+
+    async fn load_all(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut conn = self.pool.acquire().await?;
+        // Cursors first: what is committed while the rows are read is then read again as a change.
+        self.cursors = changes::cursors(&mut conn).await?;
+        self.picture.place_rings(tracks::offers(&mut conn).await?);
+        let mut after = 0;
+        loop {
+            let page = devices::sketch_page(&mut conn, after, 50_000).await?;
+            let Some(last) = page.last() else { break };
+            after = last.device_no;
+            for sketch in &page {
+                self.picture.place(sketch);
+                let version = self
+                    .cursors
+                    .get(usize::try_from(changes::lane_of(sketch.device_no))?)
+                    .copied()
+                    .unwrap_or(0);
+                self.picture.advance(&[sketch.device_no], version);
+            }
+        }
+        self.read_clock(&mut conn).await?;
+        self.picture.read_done(started);
+        Ok(())
+    }
+
+    async fn read_clock(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        if let Some(clock) = service_clock::read(conn).await? {
+            self.picture.set_service_now(clock.now);
+        }
+        Ok(())
+    }
+
+    /// One read: everything since the last one.
+    ///
+    /// # Errors
+    /// When the database fails; the picture then grows old.
+    pub async fn read(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut conn = self.pool.acquire().await?;
+        loop {
+            let page = changes::after(&mut conn, &self.cursors, PAGE).await?;
+            let full = page.len() >= usize::try_from(PAGE)?;
+            // Taken over once what changed is in the picture: a query that fails must not skip it for good.
+            let mut cursors = self.cursors.clone();
+            let mut rings = false;
+            let mut registry = Vec::new();
+            for change in &page {
+                let cursor = cursors
+                    .get(usize::try_from(change.lane)?)
+                    .copied()
+                    .unwrap_or(0);
+                if change.n != cursor + 1 {
+                    tracing::warn!(
+                        lane = change.lane,
+                        cursor,
+                        next = change.n,
+                        "changes were pruned before they were read: loading everything"
+                    );
+                    drop(conn);
+                    return self.load_all().await;
+                }
+                cursors[usize::try_from(change.lane)?] = change.n;
+                rings |= change.lane == changes::CONTROL_LANE;
+                if change.registry {
+                    registry.extend_from_slice(&change.device_nos);
+                }
+            }
+            if rings {
+                self.picture.place_rings(tracks::offers(&mut conn).await?);
+            }
+            if !registry.is_empty() {
+                for sketch in devices::sketches(&mut conn, &registry).await? {
+                    self.picture.place(&sketch);
+                }
+            }
+            for change in page.iter().filter(|c| c.lane != changes::CONTROL_LANE) {
+                self.picture.advance(&change.device_nos, change.n);
+            }
+            self.cursors = cursors;
+            if !full {
+                break;
+            }
+        }
+        self.read_clock(&mut conn).await?;
+        self.picture.read_done(started);
+        Ok(())
+    }
+
+    /// Reads until cancelled: at least every 100 ms, at once when woken. With `notify` other replicas wake it too.
+    pub async fn run(mut self, notify: bool, stop: CancellationToken) {
+        let mut listener = None;
+        while !stop.is_cancelled() {
+            if notify && listener.is_none() {
+                listener = listen(&self.pool).await;
+            }
+            let other_replica = async {
+                match &mut listener {
+                    Some(l) => l.recv().await.map(|_| ()),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.picture.wake.notified() => {}
+                lost = other_replica => if lost.is_err() { listener = None; },
+            }
+            if let Err(error) = self.read().await {
+                tracing::warn!(%error, "changes can not be read; the picture grows old");
+            }
+        }
+    }
+}
+
+async fn listen(pool: &PgPool) -> Option<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await.ok()?;
+    listener.listen(CHANNEL).await.ok()?;
+    Some(listener)
+}

@@ -1,0 +1,267 @@
+//! Inventories: parsed at the edge, stored when they changed, announced to every replica.
+
+use std::str::FromStr;
+
+use agent_protocol::Inventory;
+use engine::ids::{RingId, TrackId};
+use engine::ring::{Subject, place};
+use serde::de::DeserializeOwned;
+use servicing::{Build, Facts, FieldError, KbNumber, Ledger, LedgerEntry, Sha256};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::population;
+use crate::error::OpError;
+use crate::fleet::{Catalogue, Picture};
+use crate::store::devices::{self, Device, Identity};
+use crate::store::{changes, cohorts, from_word, tracks};
+
+/// Longest text of an inventory field.
+const LONGEST: usize = 256;
+
+/// Most ledger entries of one device.
+const LEDGER: usize = 2000;
+
+/// An inventory in the domain's types.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParsedInventory {
+    /// Who it is.
+    pub identity: Identity,
+    /// Facts.
+    pub facts: Facts,
+    /// Ledger.
+    pub ledger: Ledger,
+    /// SHA-256 of the JSON of the wire type.
+    pub digest: Sha256,
+}
+
+/// SHA-256 of an inventory: of the JSON of the wire type, its fields in the order of the type.
+///
+/// # Errors
+/// Never in practice: every field of the wire type has a JSON form.
+pub fn digest_of(inventory: &Inventory) -> anyhow::Result<Sha256> {
+    Ok(Sha256::of(&serde_json::to_vec(inventory)?))
+}
+
+/// Collects wrong fields instead of stopping at the first.
+#[derive(Default)]
+struct Fields(Vec<FieldError>);
+
+impl Fields {
+    fn wrong(&mut self, field: impl Into<String>, expected: impl Into<String>) {
+        self.0.push(FieldError {
+            field: field.into(),
+            expected: expected.into(),
+        });
+    }
+
+    fn text(&mut self, field: &str, value: &str) -> String {
+        if value.len() > LONGEST || value.chars().any(char::is_control) {
+            self.wrong(
+                field,
+                format!("at most {LONGEST} characters, none of them a control character"),
+            );
+        }
+        value.to_owned()
+    }
+
+    fn value<T: FromStr>(&mut self, field: String, value: &str, expected: &str) -> Option<T> {
+        let parsed = value.parse().ok();
+        if parsed.is_none() {
+            self.wrong(field, expected);
+        }
+        parsed
+    }
+
+    fn word<T: DeserializeOwned>(
+        &mut self,
+        field: String,
+        value: &str,
+        expected: &str,
+    ) -> Option<T> {
+        let parsed = from_word("word", value.to_owned()).ok();
+        if parsed.is_none() {
+            self.wrong(field, expected);
+        }
+        parsed
+    }
+}
+
+/// Parses an inventory. Every wrong field is named, with what was expected.
+///
+/// # Errors
+/// [`OpError::Invalid`].
+pub fn parse(inventory: &Inventory) -> Result<ParsedInventory, OpError> {
+    let mut f = Fields::default();
+    let ek = inventory
+        .tpm_ek_sha256
+        .as_deref()
+        .and_then(|e| f.value::<Sha256>("tpm_ek_sha256".into(), e, "64 hex digits"));
+    let identity = Identity {
+        // As the serials that people expect: a blank at an end makes no other machine.
+        serial: f.text("serial", inventory.serial.trim()),
+        smbios_uuid: inventory.smbios_uuid,
+        tpm_ek_sha256: ek.map(|e| e.as_bytes().to_vec()),
+        host_name: f.text("host_name", &inventory.host_name),
+    };
+    let product = f.word("product".into(), &inventory.product, "client or server");
+    let build: Option<Build> = f.value(
+        "build".into(),
+        &inventory.build,
+        "base and revision, such as 26100.8117",
+    );
+    let series = f.word("series".into(), &inventory.series, "standard or hotpatch");
+    let edition = f.value(
+        "edition".into(),
+        &inventory.edition,
+        "an EditionID, such as Professional",
+    );
+    let architecture = f.word(
+        "architecture".into(),
+        &inventory.architecture,
+        "x64 or arm64",
+    );
+    let store_health = f.word(
+        "store_health".into(),
+        &inventory.store_health,
+        "healthy, repairable or non_repairable",
+    );
+    let update_authority = f.word(
+        "update_authority".into(),
+        &inventory.update_authority,
+        "ringfence, windows_update, wsus, configmgr, autopatch or conflict",
+    );
+    let (manufacturer, model, bios_version) = (
+        f.text("manufacturer", &inventory.manufacturer),
+        f.text("model", &inventory.model),
+        f.text("bios_version", &inventory.bios_version),
+    );
+    if inventory.tags.len() > 64 {
+        f.wrong("tags", "at most 64 tags");
+    }
+    let tags = inventory
+        .tags
+        .iter()
+        .enumerate()
+        .map(|(i, t)| f.text(&format!("tags[{i}]"), t))
+        .collect();
+    if !(-14 * 60..=14 * 60).contains(&inventory.utc_offset_minutes) {
+        f.wrong("utc_offset_minutes", "minutes east of UTC, -840 to 840");
+    }
+    if inventory.ledger.len() > LEDGER {
+        f.wrong("ledger", format!("at most {LEDGER} packages"));
+    }
+    let ledger: Vec<LedgerEntry> = inventory
+        .ledger
+        .iter()
+        .take(LEDGER)
+        .enumerate()
+        .filter_map(|(i, e)| {
+            let at = |field: &str| format!("ledger[{i}].{field}");
+            let identity = f.text(&at("identity"), &e.identity);
+            let kb = e.kb.as_deref().map(|kb| f.value::<KbNumber>(at("kb"), kb, "KB and digits, such as KB5086672"));
+            let build = e.build.as_deref().map(|b| f.value::<Build>(at("build"), b, "base and revision, such as 26100.8117"));
+            let state = f.word(
+                at("state"),
+                &e.state,
+                "staged, install_pending, installed, superseded, uninstall_pending or partially_installed",
+            );
+            Some(LedgerEntry { identity, kb: kb.flatten(), build: build.flatten(), state: state?, at: e.at, client: e.client.clone() })
+        })
+        .collect();
+    let parsed = (|| {
+        Some(Facts {
+            product: product?,
+            build: build?,
+            series: series?,
+            edition: edition?,
+            architecture: architecture?,
+            manufacturer,
+            model,
+            bios_version,
+            free_disk_bytes: inventory.free_disk_bytes,
+            restart_pending: inventory.restart_pending,
+            store_health: store_health?,
+            on_battery: inventory.on_battery,
+            oobe_complete: inventory.oobe_complete,
+            update_authority: update_authority?,
+            tags,
+            utc_offset_minutes: inventory.utc_offset_minutes,
+        })
+    })();
+    match parsed {
+        Some(facts) if f.0.is_empty() => Ok(ParsedInventory {
+            identity,
+            facts,
+            ledger: Ledger(ledger),
+            digest: digest_of(inventory)?,
+        }),
+        _ => Err(OpError::Invalid(f.0)),
+    }
+}
+
+/// The ring in which a device belongs by the track's rules; none where no rule matches.
+pub(super) async fn ring_of(
+    conn: &mut PgConnection,
+    track: Uuid,
+    id: Uuid,
+    pin: Option<Uuid>,
+    facts: &Facts,
+    host_name: &str,
+) -> anyhow::Result<Option<Uuid>> {
+    let rules = tracks::rings(conn, track)
+        .await?
+        .iter()
+        .map(tracks::Ring::rule)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let subject = Subject { facts, host_name };
+    Ok(place(&rules, TrackId(track), id, &subject, pin.map(RingId)).map(|r| r.0))
+}
+
+/// Takes in a device's inventory: facts, ledger, cohorts, ring and populations move in one transaction.
+///
+/// # Errors
+/// [`OpError::NotFound`] for a device that is gone; [`OpError::Internal`].
+pub async fn update(
+    pool: &PgPool,
+    catalogue: &Catalogue,
+    picture: &Picture,
+    device_no: i32,
+    new: ParsedInventory,
+) -> Result<(), OpError> {
+    let mut tx = pool.begin().await?;
+    let Some(before) = devices::lock(&mut tx, device_no).await? else {
+        return Err(OpError::NotFound { what: "device" });
+    };
+    if before.inventory_digest == new.digest.as_bytes() {
+        return Ok(());
+    }
+    let ring = ring_of(
+        &mut tx,
+        before.track_id,
+        before.id,
+        before.pin,
+        &new.facts,
+        &new.identity.host_name,
+    )
+    .await?;
+    let after = Device {
+        // A device that matches no rule any more stays where it is.
+        ring_id: ring.unwrap_or(before.ring_id),
+        cohorts: cohorts::of(&mut tx, &new.facts).await?,
+        identity: new.identity,
+        facts: new.facts,
+        ledger: new.ledger,
+        inventory_digest: new.digest.as_bytes().to_vec(),
+        ..before.clone()
+    };
+    devices::save(&mut tx, &after).await?;
+    population::delta(&mut tx, catalogue, Some(&before), &after).await?;
+    let announced = changes::announce_devices(&mut tx, &[device_no], true).await?;
+    tx.commit().await?;
+    for (_, n, device_nos) in announced {
+        picture.advance(&device_nos, n);
+    }
+    picture.wake.notify_one();
+    Ok(())
+}

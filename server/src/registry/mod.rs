@@ -1,0 +1,11 @@
+//! Devices, ring definitions and populations: the only writer of `device`, `ring` and `population`.
+
+mod enrol;
+mod inventory;
+mod population;
+mod rings;
+
+pub use enrol::{Enrolled, EnrolmentInput, admit, enrol, revoke};
+pub use inventory::{ParsedInventory, digest_of, parse, update};
+pub use population::{class_of, open as open_population};
+pub use rings::{RingInput, define, pin};

@@ -1,0 +1,108 @@
+//! Denominators: of which class a device is for a rollout, and how a change of the device changes the counts.
+
+use servicing::{Build, Facts, Ledger, Planned, Sequence, StoreHealth, UpdateAuthority};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::fleet::Catalogue;
+use crate::store::devices::{Device, DeviceStatus};
+use crate::store::{from_word, populations};
+
+/// Of which class a device is for a sequence: `targeted`, `complete`, `ahead`, or `not_applicable:<why>`. Passing
+/// obstacles (disk, battery, a pending restart) do not change it: such a device is targeted.
+#[must_use]
+pub fn class_of(sequence: &Sequence, facts: &Facts) -> String {
+    match servicing::plan(sequence, facts, &Ledger(Vec::new())) {
+        Planned::Steps(_) | Planned::NotReady(..) => populations::TARGETED.to_owned(),
+        Planned::Complete => "complete".to_owned(),
+        Planned::Ahead => "ahead".to_owned(),
+        Planned::NotApplicable(why) => format!("not_applicable:{}", why.word()),
+    }
+}
+
+/// Facts of a group as far as they decide applicability; the rest is as harmless as can be.
+fn group_facts(group: &populations::Group) -> anyhow::Result<Facts> {
+    Ok(Facts {
+        product: from_word("product", group.product.clone())?,
+        build: Build {
+            base: u32::try_from(group.base)?,
+            ubr: u32::try_from(group.ubr)?,
+        },
+        series: from_word("series", group.series.clone())?,
+        edition: from_word("edition", group.edition.clone())?,
+        architecture: from_word("architecture", group.architecture.clone())?,
+        manufacturer: String::new(),
+        model: String::new(),
+        bios_version: String::new(),
+        free_disk_bytes: u64::MAX,
+        restart_pending: false,
+        store_health: StoreHealth::Healthy,
+        on_battery: false,
+        oobe_complete: true,
+        update_authority: UpdateAuthority::Ringfence,
+        tags: Vec::new(),
+        utc_offset_minutes: 0,
+    })
+}
+
+/// Counts the population of a rollout that starts, in the transaction that starts it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(
+    conn: &mut PgConnection,
+    track: Uuid,
+    rollout: Uuid,
+    listed: bool,
+    sequence: &Sequence,
+) -> anyhow::Result<()> {
+    let digest = sequence.content_digest();
+    let mut changes = populations::Changes::new();
+    for group in populations::scan(conn, track, rollout, listed, digest).await? {
+        let class = if group.started {
+            populations::TARGETED.to_owned()
+        } else {
+            class_of(sequence, &group_facts(&group)?)
+        };
+        *changes.entry((rollout, group.ring_id, class)).or_default() += group.n;
+    }
+    populations::apply(conn, &changes).await?;
+    Ok(())
+}
+
+/// How the populations of a device's tracks change when the device becomes `after`. A device that started a content
+/// once stays targeted for it where it was, also when it moves or is revoked: it is in the denominator for ever.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn delta(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    before: Option<&Device>,
+    after: &Device,
+) -> anyhow::Result<()> {
+    let mut changes = populations::Changes::new();
+    for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(after, 1)]) {
+        if device.status != DeviceStatus::Admitted {
+            continue;
+        }
+        for kept in populations::kept(&mut *conn, device.track_id).await? {
+            let device_no = device.device_no;
+            if (kept.listed && !populations::is_listed(&mut *conn, kept.rollout, device_no).await?)
+                || populations::has_started(&mut *conn, device_no, &kept).await?
+            {
+                continue;
+            }
+            let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
+                continue;
+            };
+            let class = class_of(&sequence, &device.facts);
+            // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
+            let pinned = populations::pinned_in(&mut *conn, kept.rollout, device_no).await?;
+            let ring = pinned.unwrap_or(device.ring_id);
+            *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+        }
+    }
+    populations::apply(conn, &changes).await?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Sockets, routes, health, and an orderly end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::map_request_body::MapRequestBodyLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::app::App;
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::fleet::FRESH_FOR;
+use crate::http::{Failure, problem};
+use crate::{admin_api, agent_api, store};
+
+/// A request takes no longer than this; downloads of packages answer at once and stream on.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long connections may take to end when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// All routes.
+pub fn router(app: App, config: Arc<Config>) -> Router {
+    let id = HeaderName::from_static("x-request-id");
+    let layers = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::new(id))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TIMEOUT,
+        ))
+        .layer(from_fn_with_state(config, only_where_allowed))
+        .layer(from_fn_with_state(app.clock.clone(), tell_time))
+        .layer(RequestDecompressionLayer::new())
+        .layer(MapRequestBodyLayer::new(Body::new));
+    Router::new()
+        .nest(agent_protocol::BASE_PATH, agent_api::router())
+        .nest("/api/v1", admin_api::router())
+        .route("/healthz", get(async || "alive"))
+        .route("/readyz", get(ready))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(layers)
+        .with_state(app)
+}
+
+async fn not_found() -> Failure {
+    Failure::Problem(Box::new(problem(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "Not found",
+        "There is nothing at this address.",
+    )))
+}
+
+async fn wrong_method() -> Failure {
+    Failure::Problem(Box::new(problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "Method not allowed",
+        "This address takes other methods.",
+    )))
+}
+
+fn panicked() -> Response {
+    let detail = "The request failed in an unforeseen way; the server goes on.";
+    Failure::Problem(Box::new(problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Internal error",
+        detail,
+    )))
+    .into_response()
+}
+
+/// Plain HTTP is for loopback and for named proxies; a socket with TLS takes everybody.
+async fn only_where_allowed(
+    State(config): State<Arc<Config>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip());
+    if config.tls.is_some() || peer.is_some_and(|p| config.accepts_plain_http_from(p)) {
+        return next.run(request).await;
+    }
+    Failure::Forbidden(
+        "Plain HTTP is served on loopback and to trusted proxies only. Use HTTPS.".into(),
+    )
+    .into_response()
+}
+
+/// The `Date` of every answer is the injected clock's: agents set their clocks by it.
+async fn tell_time(State(clock): State<SharedClock>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let date = clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::try_from(date) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+/// Ready means: the database answers, its schema is this program's, and the picture is fresh.
+async fn ready(State(app): State<App>) -> Response {
+    let fresh = app.picture.age().is_some_and(|age| age <= FRESH_FOR);
+    let migrated = store::is_migrated(&app.pool).await;
+    let (database, schema) = (migrated.is_ok(), migrated.unwrap_or(false));
+    let body = axum::Json(serde_json::json!({
+        "database": database, "schema": schema, "picture_fresh": fresh, "picture_reads": app.picture.reads(),
+    }));
+    let status = if fresh && database && schema {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, body).into_response()
+}
+
+/// Serves until the handle is told to stop, then lets open requests end.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    match tls {
+        Some(tls) => {
+            axum_server::from_tcp_rustls(listener, tls)?
+                .handle(handle)
+                .serve(service)
+                .await
+        }
+        None => {
+            axum_server::from_tcp(listener)?
+                .handle(handle)
+                .serve(service)
+                .await
+        }
+    }
+}
+
+/// Tells a server to take no more connections, and waits for open requests up to ten seconds.
+pub fn stop(handle: &Handle<SocketAddr>) {
+    handle.graceful_shutdown(Some(GRACE));
+}

@@ -1,0 +1,159 @@
+//! The audit chain: every decision of people, engine, trust and policy, each entry hashing the one before.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use servicing::Sha256;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// One entry to append.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When, by the injected clock.
+    pub at: DateTime<Utc>,
+    /// Who; none: the engine or the service itself.
+    pub actor: Option<Uuid>,
+    /// What was done: a stable word.
+    pub action: String,
+    /// To what: `rollout:<id>`, `device:<id>` ...
+    pub subject: String,
+    /// Everything else.
+    pub body: Value,
+}
+
+/// A stored entry.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Stored {
+    /// Number, from 1 without gaps.
+    pub n: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: Option<Uuid>,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// Everything else.
+    pub body: Value,
+    /// Hash of the entry before, hex.
+    pub prev_hash: String,
+    /// Hash of this entry, hex.
+    pub hash: String,
+}
+
+fn digest(n: i64, prev: &[u8], entry: &Entry) -> [u8; 32] {
+    let text = engine::canonical::to_vec(&json!({
+        "n": n,
+        "prev": hex::encode(prev),
+        "at": entry.at.timestamp_micros(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "body": entry.body,
+    }));
+    *Sha256::of(&text).as_bytes()
+}
+
+/// Appends an entry in the caller's transaction. The head row is locked to its end, so take this lock last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn append(conn: &mut PgConnection, entry: &Entry) -> sqlx::Result<i64> {
+    let head = sqlx::query!("SELECT n, hash FROM audit_head FOR UPDATE")
+        .fetch_one(&mut *conn)
+        .await?;
+    let n = head.n + 1;
+    let hash = digest(n, &head.hash, entry);
+    sqlx::query!(
+        "INSERT INTO audit (n, at, actor, action, subject, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        n, entry.at, entry.actor, entry.action, entry.subject, entry.body, head.hash, &hash[..],
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("UPDATE audit_head SET n = $1, hash = $2", n, &hash[..])
+        .execute(conn)
+        .await?;
+    Ok(n)
+}
+
+/// A page of entries after `after`, oldest first; `subject` narrows it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    conn: &mut PgConnection,
+    subject: Option<&str>,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Stored>> {
+    let rows = sqlx::query!(
+        "SELECT n, at, actor, action, subject, body, prev_hash, hash FROM audit
+         WHERE n > $1 AND ($2::text IS NULL OR subject = $2) ORDER BY n LIMIT $3",
+        after,
+        subject,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Stored {
+            n: r.n,
+            at: r.at,
+            actor: r.actor,
+            action: r.action,
+            subject: r.subject,
+            body: r.body,
+            prev_hash: hex::encode(r.prev_hash),
+            hash: hex::encode(r.hash),
+        })
+        .collect())
+}
+
+/// Checks the whole chain and returns its length and head.
+///
+/// # Errors
+/// A sentence that names the first entry that does not fit, or why the database failed.
+pub async fn verify(conn: &mut PgConnection) -> anyhow::Result<(i64, String)> {
+    let mut prev = vec![0_u8; 32];
+    let mut n = 0;
+    loop {
+        let page = page(&mut *conn, None, n, 1000).await?;
+        if page.is_empty() {
+            break;
+        }
+        for stored in page {
+            anyhow::ensure!(stored.n == n + 1, "audit entry {} is missing", n + 1);
+            anyhow::ensure!(
+                stored.prev_hash == hex::encode(&prev),
+                "audit entry {} does not follow the one before",
+                stored.n
+            );
+            let entry = Entry {
+                at: stored.at,
+                actor: stored.actor,
+                action: stored.action,
+                subject: stored.subject,
+                body: stored.body,
+            };
+            let hash = digest(stored.n, &prev, &entry);
+            anyhow::ensure!(
+                stored.hash == hex::encode(hash),
+                "audit entry {} was changed",
+                stored.n
+            );
+            prev = hash.to_vec();
+            n = stored.n;
+        }
+    }
+    let head = sqlx::query!("SELECT n, hash FROM audit_head")
+        .fetch_one(conn)
+        .await?;
+    anyhow::ensure!(
+        head.n == n && head.hash == prev,
+        "the audit chain ends at {n}, its head says {}",
+        head.n
+    );
+    Ok((n, hex::encode(prev)))
+}

@@ -1,0 +1,453 @@
+//! Devices: who they are and what they really have.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use servicing::{Facts, Ledger};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{from_json, from_word, to_json, word};
+
+/// Whether a device may work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceStatus {
+    /// It may.
+    Admitted,
+    /// A person has to let it in.
+    AwaitingApproval,
+    /// Never again, until it enrols anew.
+    Revoked,
+}
+
+/// What a device says about itself at enrolment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// SMBIOS serial.
+    pub serial: String,
+    /// SMBIOS UUID.
+    pub smbios_uuid: Uuid,
+    /// Hash of the TPM's endorsement key.
+    pub tpm_ek_sha256: Option<Vec<u8>>,
+    /// Host name.
+    pub host_name: String,
+}
+
+/// A device as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Number, for arrays.
+    pub device_no: i32,
+    /// Id, for people and agents.
+    pub id: Uuid,
+    /// Track.
+    pub track_id: Uuid,
+    /// Ring now.
+    pub ring_id: Uuid,
+    /// Ring it is pinned to.
+    pub pin: Option<Uuid>,
+    /// Whether it may work.
+    pub status: DeviceStatus,
+    /// Two machines report as this device.
+    pub clone_suspected: bool,
+    /// Counts reimages.
+    pub incarnation: i32,
+    /// Tokens of an older one are worth nothing.
+    pub generation: i32,
+    /// Ed25519.
+    pub public_key: Vec<u8>,
+    /// Who it says it is.
+    pub identity: Identity,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// Cohorts: model, BIOS, architecture, build, edition.
+    pub cohorts: Vec<i16>,
+    /// Facts.
+    pub facts: Facts,
+    /// Servicing ledger.
+    pub ledger: Ledger,
+    /// SHA-256 of the inventory as it came.
+    pub inventory_digest: Vec<u8>,
+    /// First or last enrolment.
+    pub enrolled_at: DateTime<Utc>,
+}
+
+struct Row {
+    device_no: i32,
+    id: Uuid,
+    track_id: Uuid,
+    ring_id: Uuid,
+    pin: Option<Uuid>,
+    status: String,
+    clone_suspected: bool,
+    incarnation: i32,
+    generation: i32,
+    public_key: Vec<u8>,
+    serial: String,
+    smbios_uuid: Uuid,
+    tpm_ek_sha256: Option<Vec<u8>>,
+    host_name: String,
+    agent_version: String,
+    cohorts: Vec<i16>,
+    facts: serde_json::Value,
+    ledger: serde_json::Value,
+    inventory_digest: Vec<u8>,
+    enrolled_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Device {
+    type Error = anyhow::Error;
+
+    fn try_from(r: Row) -> anyhow::Result<Self> {
+        Ok(Self {
+            device_no: r.device_no,
+            id: r.id,
+            track_id: r.track_id,
+            ring_id: r.ring_id,
+            pin: r.pin,
+            status: from_word("device status", r.status)?,
+            clone_suspected: r.clone_suspected,
+            incarnation: r.incarnation,
+            generation: r.generation,
+            public_key: r.public_key,
+            identity: Identity {
+                serial: r.serial,
+                smbios_uuid: r.smbios_uuid,
+                tpm_ek_sha256: r.tpm_ek_sha256,
+                host_name: r.host_name,
+            },
+            agent_version: r.agent_version,
+            cohorts: r.cohorts,
+            facts: from_json("facts", r.facts)?,
+            ledger: from_json("ledger", r.ledger)?,
+            inventory_digest: r.inventory_digest,
+            enrolled_at: r.enrolled_at,
+        })
+    }
+}
+
+/// Devices by number, ascending.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_nos(conn: &mut PgConnection, device_nos: &[i32]) -> anyhow::Result<Vec<Device>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT device_no, id, track_id, ring_id, pin, status, clone_suspected, incarnation, generation, public_key, serial, smbios_uuid,
+                tpm_ek_sha256, host_name, agent_version, cohorts, facts, ledger, inventory_digest, enrolled_at
+         FROM device WHERE device_no = ANY($1) ORDER BY device_no",
+        device_nos,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Device::try_from).collect()
+}
+
+/// One device by number.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_no(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Option<Device>> {
+    Ok(by_nos(conn, &[device_no]).await?.pop())
+}
+
+/// One device by id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<Device>> {
+    let no = sqlx::query_scalar!("SELECT device_no FROM device WHERE id = $1", id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    match no {
+        Some(no) => by_no(conn, no).await,
+        None => Ok(None),
+    }
+}
+
+/// One device, its row locked against other changes of the registry.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Option<Device>> {
+    sqlx::query!(
+        "SELECT device_no FROM device WHERE device_no = $1 FOR NO KEY UPDATE",
+        device_no
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    by_no(conn, device_no).await
+}
+
+/// The device that this identity belongs to already: the same TPM key, SMBIOS UUID or serial. Placeholders that
+/// vendors leave in serial and UUID are nobody's: either is none for them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_identity(
+    conn: &mut PgConnection,
+    tpm_ek_sha256: Option<&[u8]>,
+    smbios_uuid: Option<Uuid>,
+    serial: Option<&str>,
+) -> anyhow::Result<Option<Device>> {
+    // Two enrolments of one machine at once must not make two devices.
+    let key = serial.map_or_else(
+        || smbios_uuid.unwrap_or_default().to_string(),
+        str::to_owned,
+    );
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", key)
+        .execute(&mut *conn)
+        .await?;
+    let no = sqlx::query_scalar!(
+        r#"SELECT device_no FROM device WHERE tpm_ek_sha256 = $1 OR smbios_uuid = $2 OR serial = $3
+           ORDER BY (tpm_ek_sha256 IS NOT DISTINCT FROM $1 AND $1 IS NOT NULL) DESC, (smbios_uuid = $2) DESC, device_no LIMIT 1"#,
+        tpm_ek_sha256, smbios_uuid, serial,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match no {
+        Some(no) => lock(conn, no).await,
+        None => Ok(None),
+    }
+}
+
+/// Adds a device and its cursor; returns its number. `device.device_no` is ignored.
+///
+/// # Errors
+/// When the database fails.
+pub async fn add(
+    conn: &mut PgConnection,
+    device: &Device,
+    service_now: DateTime<Utc>,
+) -> anyhow::Result<i32> {
+    let f = &device.facts;
+    let no = sqlx::query_scalar!(
+        "INSERT INTO device (id, track_id, ring_id, pin, status, incarnation, generation, public_key, serial, smbios_uuid, tpm_ek_sha256,
+             host_name, agent_version, product, base, ubr, series, edition, architecture, cohorts, facts, ledger, inventory_digest, enrolled_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+         RETURNING device_no",
+        device.id, device.track_id, device.ring_id, device.pin, word(&device.status)?, device.incarnation, device.generation,
+        device.public_key, device.identity.serial, device.identity.smbios_uuid, device.identity.tpm_ek_sha256, device.identity.host_name,
+        device.agent_version, word(&f.product)?, i32::try_from(f.build.base)?, i32::try_from(f.build.ubr)?, word(&f.series)?,
+        f.edition.to_string(), word(&f.architecture)?, &device.cohorts, to_json(f)?, to_json(&device.ledger)?, device.inventory_digest,
+        device.enrolled_at,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO device_cursor (device_no, epoch, heard_at) VALUES ($1, $2, $3)",
+        no,
+        device.incarnation,
+        service_now
+    )
+    .execute(conn)
+    .await?;
+    Ok(no)
+}
+
+/// Writes everything that an enrolment, an inventory or a person can change of a device.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save(conn: &mut PgConnection, device: &Device) -> anyhow::Result<()> {
+    let f = &device.facts;
+    sqlx::query!(
+        "UPDATE device SET track_id = $2, ring_id = $3, pin = $4, status = $5, clone_suspected = $6, incarnation = $7, generation = $8,
+             public_key = $9, serial = $10, smbios_uuid = $11, tpm_ek_sha256 = $12, host_name = $13, agent_version = $14, product = $15,
+             base = $16, ubr = $17, series = $18, edition = $19, architecture = $20, cohorts = $21, facts = $22, ledger = $23,
+             inventory_digest = $24, enrolled_at = $25
+         WHERE device_no = $1",
+        device.device_no, device.track_id, device.ring_id, device.pin, word(&device.status)?, device.clone_suspected, device.incarnation,
+        device.generation, device.public_key, device.identity.serial, device.identity.smbios_uuid, device.identity.tpm_ek_sha256,
+        device.identity.host_name, device.agent_version, word(&f.product)?, i32::try_from(f.build.base)?, i32::try_from(f.build.ubr)?,
+        word(&f.series)?, f.edition.to_string(), word(&f.architecture)?, &device.cohorts, to_json(f)?, to_json(&device.ledger)?,
+        device.inventory_digest, device.enrolled_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Marks a device as cloned; false where it was marked already.
+///
+/// # Errors
+/// When the database fails.
+pub async fn suspect_clone(conn: &mut PgConnection, device_no: i32) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE device SET clone_suspected = true WHERE device_no = $1 AND NOT clone_suspected",
+        device_no
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What the picture keeps of a device.
+#[derive(Debug, Clone)]
+pub struct Sketch {
+    /// Number.
+    pub device_no: i32,
+    /// Ring.
+    pub ring_id: Uuid,
+    /// Generation of its tokens.
+    pub generation: i32,
+    /// May work.
+    pub admitted: bool,
+}
+
+/// Sketches of these devices.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sketches(conn: &mut PgConnection, device_nos: &[i32]) -> sqlx::Result<Vec<Sketch>> {
+    sqlx::query_as!(
+        Sketch,
+        r#"SELECT device_no, ring_id, generation, status = 'admitted' AS "admitted!" FROM device WHERE device_no = ANY($1)"#,
+        device_nos,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Sketches of a page of all devices, ascending.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sketch_page(
+    conn: &mut PgConnection,
+    after: i32,
+    limit: i64,
+) -> sqlx::Result<Vec<Sketch>> {
+    sqlx::query_as!(
+        Sketch,
+        r#"SELECT device_no, ring_id, generation, status = 'admitted' AS "admitted!" FROM device WHERE device_no > $1 ORDER BY device_no LIMIT $2"#,
+        after, limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Numbers of a page of a track's devices, ascending.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    conn: &mut PgConnection,
+    track: Option<Uuid>,
+    after: i32,
+    limit: i64,
+) -> anyhow::Result<Vec<Device>> {
+    let nos = sqlx::query_scalar!(
+        "SELECT device_no FROM device WHERE device_no > $2 AND ($1::uuid IS NULL OR track_id = $1) ORDER BY device_no LIMIT $3",
+        track, after, limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    by_nos(conn, &nos).await
+}
+
+/// A known device came back: its numbers start again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn new_epoch(
+    conn: &mut PgConnection,
+    device_no: i32,
+    incarnation: i32,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE device_cursor SET epoch = GREATEST(LEAST(epoch, 2147483646) + 1, $2), acked = 0, tail_first = 1, tail_hash = 0 WHERE device_no = $1",
+        device_no, incarnation,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Epoch of a device's events.
+///
+/// # Errors
+/// When the database fails.
+pub async fn epoch(conn: &mut PgConnection, device_no: i32) -> sqlx::Result<i32> {
+    sqlx::query_scalar!(
+        "SELECT epoch FROM device_cursor WHERE device_no = $1",
+        device_no
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A device as lists show it: without facts and ledger, which can be long.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Number, for the next page.
+    pub device_no: i32,
+    /// Id.
+    pub id: Uuid,
+    /// Track.
+    pub track_id: Uuid,
+    /// Ring now.
+    pub ring_id: Uuid,
+    /// Ring it is pinned to.
+    pub pin: Option<Uuid>,
+    /// `admitted`, `awaiting_approval` or `revoked`.
+    pub status: String,
+    /// Two machines report as this device.
+    pub clone_suspected: bool,
+    /// Host name.
+    pub host_name: String,
+    /// SMBIOS serial.
+    pub serial: String,
+    /// SMBIOS model.
+    pub model: String,
+    /// `client` or `server`.
+    pub product: String,
+    /// Build, such as `26100.8117`.
+    pub build: String,
+    /// Series.
+    pub series: String,
+    /// Edition.
+    pub edition: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// First or last enrolment.
+    pub enrolled_at: DateTime<Utc>,
+}
+
+/// A page of devices after a number, ascending: of these tracks (none: of all), of this status where one is given.
+///
+/// # Errors
+/// When the database fails.
+pub async fn summaries(
+    conn: &mut PgConnection,
+    tracks: Option<&[Uuid]>,
+    status: Option<DeviceStatus>,
+    after: i32,
+    limit: i64,
+) -> anyhow::Result<Vec<Summary>> {
+    let status = status.map(|s| word(&s)).transpose()?;
+    let found = sqlx::query_as!(
+        Summary,
+        r#"SELECT device_no, id, track_id, ring_id, pin, status, clone_suspected, host_name, serial, COALESCE(facts ->> 'model', '') AS "model!",
+                  product, base || '.' || ubr AS "build!", series, edition, architecture, agent_version, enrolled_at
+           FROM device
+           WHERE device_no > $3 AND ($1::uuid[] IS NULL OR track_id = ANY($1)) AND ($2::text IS NULL OR status = $2)
+           ORDER BY device_no LIMIT $4"#,
+        tracks, status, after, limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(found)
+}
+
+/// Track of a device.
+///
+/// # Errors
+/// When the database fails.
+pub async fn track_of(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!("SELECT track_id FROM device WHERE id = $1", id)
+        .fetch_optional(conn)
+        .await
+}

@@ -1,0 +1,216 @@
+//! Counters of devices by digest, cohort, stage and lane.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine::evidence::{Cohort, Counts, Delta, Evidence};
+use engine::ids::CohortId;
+use servicing::Sha256;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{count, from_word};
+
+/// A change of the counters, summed over the devices of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Newly permitted devices.
+    pub started: i64,
+    /// See [`Counts::ok`].
+    pub ok: i64,
+    /// See [`Counts::failed`].
+    pub failed: i64,
+    /// See [`Counts::severe`].
+    pub severe: i64,
+    /// See [`Counts::silent`].
+    pub silent: i64,
+    /// See [`Counts::overdue`].
+    pub overdue: i64,
+    /// See [`Counts::resolved`].
+    pub resolved: i64,
+    /// See [`Counts::drift`].
+    pub drift: i64,
+}
+
+impl Change {
+    /// Adds what one report changes.
+    pub fn add(&mut self, delta: Delta) {
+        self.ok += i64::from(delta.ok);
+        self.failed += i64::from(delta.failed);
+        self.severe += i64::from(delta.severe);
+        self.silent += i64::from(delta.silent);
+        self.overdue += i64::from(delta.overdue);
+        self.resolved += i64::from(delta.resolved);
+        self.drift += i64::from(delta.drift);
+    }
+}
+
+/// Where a change goes: digest, stage, cohort.
+pub type Key = (Sha256, Uuid, i16);
+
+/// Changes of a batch, in the order in which rows are locked.
+pub type Changes = BTreeMap<Key, Change>;
+
+/// Adds a change for a device to its stage's row and to those of its cohorts.
+pub fn add(
+    changes: &mut Changes,
+    digest: Sha256,
+    stage: Uuid,
+    cohorts: &[i16],
+    apply: impl Fn(&mut Change),
+) {
+    for cohort in std::iter::once(CohortId::ALL.0).chain(cohorts.iter().copied()) {
+        apply(changes.entry((digest, stage, cohort)).or_default());
+    }
+}
+
+/// Writes changes to the rows of a lane. An upsert: a plain UPDATE loses counts where the row is missing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn apply(conn: &mut PgConnection, lane: i16, changes: &Changes) -> sqlx::Result<()> {
+    let changes: Vec<(&Key, &Change)> = changes
+        .iter()
+        .filter(|(_, c)| **c != Change::default())
+        .collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let digests: Vec<Vec<u8>> = changes
+        .iter()
+        .map(|(k, _)| k.0.as_bytes().to_vec())
+        .collect();
+    let stages: Vec<Uuid> = changes.iter().map(|(k, _)| k.1).collect();
+    let cohorts: Vec<i16> = changes.iter().map(|(k, _)| k.2).collect();
+    let column =
+        |field: fn(&Change) -> i64| changes.iter().map(|(_, c)| field(c)).collect::<Vec<i64>>();
+    sqlx::query!(
+        "INSERT INTO evidence AS e (digest, cohort, stage_id, lane, started, ok, failed, severe, silent, overdue, resolved, drift)
+         SELECT d, c, s, $1, n1, n2, n3, n4, n5, n6, n7, n8
+         FROM UNNEST($2::bytea[], $3::smallint[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) AS k (d, c, s, n1, n2, n3, n4, n5, n6, n7, n8)
+         ON CONFLICT (digest, cohort, stage_id, lane) DO UPDATE SET
+            started = e.started + excluded.started, ok = e.ok + excluded.ok, failed = e.failed + excluded.failed,
+            severe = e.severe + excluded.severe, silent = e.silent + excluded.silent, overdue = e.overdue + excluded.overdue,
+            resolved = e.resolved + excluded.resolved, drift = e.drift + excluded.drift",
+        lane, &digests, &cohorts, &stages,
+        &column(|c| c.started), &column(|c| c.ok), &column(|c| c.failed), &column(|c| c.severe),
+        &column(|c| c.silent), &column(|c| c.overdue), &column(|c| c.resolved), &column(|c| c.drift),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+struct Row {
+    key: i16,
+    started: i64,
+    ok: i64,
+    failed: i64,
+    severe: i64,
+    silent: i64,
+    overdue: i64,
+    resolved: i64,
+    drift: i64,
+}
+
+impl Row {
+    fn counts(&self) -> Counts {
+        Counts {
+            started: count(self.started),
+            ok: count(self.ok),
+            failed: count(self.failed),
+            severe: count(self.severe),
+            silent: count(self.silent),
+            overdue: count(self.overdue),
+            resolved: count(self.resolved),
+            drift: count(self.drift),
+        }
+    }
+}
+
+/// Evidence of a rollout: the sum over all stages on its track with its digest, in the rollout's cohorts.
+/// An earlier rollout of the same content on the same track counts: the content is what is judged.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Evidence> {
+    let mut evidence = Evidence::default();
+    let fixed = sqlx::query!(
+        "SELECT d.id, d.kind, d.value FROM rollout_cohort c JOIN cohort d ON d.id = c.cohort WHERE c.rollout_id = $1",
+        rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in fixed {
+        let cohort = Cohort {
+            kind: from_word("cohort kind", row.kind)?,
+            value: row.value,
+            counts: Counts::default(),
+        };
+        evidence.cohorts.insert(CohortId(row.id), cohort);
+    }
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT cohort AS key, sum(started)::bigint AS "started!", sum(ok)::bigint AS "ok!", sum(failed)::bigint AS "failed!",
+                  sum(severe)::bigint AS "severe!", sum(silent)::bigint AS "silent!", sum(overdue)::bigint AS "overdue!",
+                  sum(resolved)::bigint AS "resolved!", sum(drift)::bigint AS "drift!"
+           FROM evidence
+           WHERE digest = (SELECT digest FROM rollout WHERE id = $1)
+             AND stage_id = ANY(ARRAY(SELECT s.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id
+                                      JOIN stage s ON s.rollout_id = o.id WHERE r.id = $1))
+           GROUP BY cohort"#,
+        rollout,
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in rows {
+        if row.key == CohortId::ALL.0 {
+            evidence.all = row.counts();
+        } else if let Some(cohort) = evidence.cohorts.get_mut(&CohortId(row.key)) {
+            cohort.counts = row.counts();
+        }
+    }
+    Ok(evidence)
+}
+
+/// Evidence of each stage's ring for the rollout's digest, over all rollouts of the track, by the stage's position;
+/// and the most severe reports that one cohort of it has. A rollout for listed devices is judged by these alone:
+/// others of the ring would fill its sample before any of them started.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_rings(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+) -> sqlx::Result<HashMap<i16, (Counts, u64)>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT m.position AS key, sum(e.started)::bigint AS "started!", sum(e.ok)::bigint AS "ok!", sum(e.failed)::bigint AS "failed!",
+                  sum(e.severe)::bigint AS "severe!", sum(e.silent)::bigint AS "silent!", sum(e.overdue)::bigint AS "overdue!",
+                  sum(e.resolved)::bigint AS "resolved!", sum(e.drift)::bigint AS "drift!"
+           FROM rollout r JOIN stage m ON m.rollout_id = r.id
+           JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
+           JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND e.cohort = 0
+           WHERE r.id = $1 GROUP BY m.position"#,
+        rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let severe = sqlx::query!(
+        r#"SELECT position, max(n)::bigint AS "n!" FROM (
+               SELECT m.position, sum(e.severe) AS n FROM rollout r JOIN stage m ON m.rollout_id = r.id
+               JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
+               JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest
+               WHERE r.id = $1 AND e.cohort <> 0 AND e.severe > 0 GROUP BY m.position, e.cohort) AS by_cohort
+           GROUP BY position"#,
+        rollout,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut rings: HashMap<i16, (Counts, u64)> =
+        rows.iter().map(|r| (r.key, (r.counts(), 0))).collect();
+    for row in severe {
+        rings.entry(row.position).or_default().1 = count(row.n);
+    }
+    Ok(rings)
+}

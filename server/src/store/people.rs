@@ -1,0 +1,276 @@
+//! People, their roles per track, and their API tokens.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use engine::decide::Person;
+use engine::ids::PersonId;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{from_word, word};
+
+/// What someone may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees everything.
+    Viewer,
+    /// Writes and steers rollouts.
+    Operator,
+    /// Approves.
+    Approver,
+    /// All of it, and people, tokens, keys, clearing halts.
+    Admin,
+    /// Sees everything, the audit chain included.
+    Auditor,
+}
+
+/// Someone with an account.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// Id.
+    pub id: Uuid,
+    /// Name, unique.
+    pub name: String,
+    /// May sign in.
+    pub enabled: bool,
+    /// Roles; a track of none means everywhere.
+    pub roles: Vec<(Role, Option<Uuid>)>,
+}
+
+impl Account {
+    /// Has a role on this track, or everywhere.
+    #[must_use]
+    pub fn has(&self, role: Role, track: Option<Uuid>) -> bool {
+        self.roles
+            .iter()
+            .any(|(r, t)| *r == role && (t.is_none() || (track.is_some() && *t == track)))
+    }
+}
+
+/// Adds someone.
+///
+/// # Errors
+/// When the name is taken or the database fails.
+pub async fn add(
+    conn: &mut PgConnection,
+    id: Uuid,
+    name: &str,
+    at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO person (id, name, created_at) VALUES ($1, $2, $3)",
+        id,
+        name,
+        at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives a role. Giving it twice is the same as once.
+///
+/// # Errors
+/// When the database fails.
+pub async fn grant(
+    conn: &mut PgConnection,
+    person: Uuid,
+    role: Role,
+    track: Option<Uuid>,
+) -> anyhow::Result<()> {
+    let role = word(&role)?;
+    sqlx::query!("INSERT INTO role_grant (person_id, role, track_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", person, role, track)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Lets someone in or keeps them out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_enabled(
+    conn: &mut PgConnection,
+    person: Uuid,
+    enabled: bool,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE person SET enabled = $2 WHERE id = $1",
+        person,
+        enabled
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Adds an API token by its hash.
+///
+/// # Errors
+/// When the database fails.
+pub async fn add_token(
+    conn: &mut PgConnection,
+    person: Uuid,
+    name: &str,
+    hash: &[u8],
+    at: DateTime<Utc>,
+    expires: DateTime<Utc>,
+) -> sqlx::Result<Uuid> {
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        "INSERT INTO api_token (id, person_id, name, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        id, person, name, hash, at, expires,
+    )
+    .execute(conn)
+    .await?;
+    Ok(id)
+}
+
+/// The enabled person to whom a token belongs, while it is valid.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_token(
+    conn: &mut PgConnection,
+    hash: &[u8],
+    now: DateTime<Utc>,
+) -> anyhow::Result<Option<Account>> {
+    let person = sqlx::query_scalar!(
+        "SELECT p.id FROM api_token t JOIN person p ON p.id = t.person_id
+         WHERE t.hash = $1 AND t.expires_at > $2 AND t.revoked_at IS NULL AND p.enabled",
+        hash,
+        now,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match person {
+        Some(person) => Ok(all(conn).await?.into_iter().find(|a| a.id == person)),
+        None => Ok(None),
+    }
+}
+
+/// Everyone, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all(conn: &mut PgConnection) -> anyhow::Result<Vec<Account>> {
+    let people = sqlx::query!("SELECT id, name, enabled FROM person ORDER BY name")
+        .fetch_all(&mut *conn)
+        .await?;
+    let grants = sqlx::query!("SELECT person_id, role, track_id FROM role_grant ORDER BY role")
+        .fetch_all(conn)
+        .await?;
+    let mut accounts: Vec<Account> = people
+        .into_iter()
+        .map(|p| Account {
+            id: p.id,
+            name: p.name,
+            enabled: p.enabled,
+            roles: Vec::new(),
+        })
+        .collect();
+    for g in grants {
+        let role = from_word("role", g.role)?;
+        if let Some(account) = accounts.iter_mut().find(|a| a.id == g.person_id) {
+            account.roles.push((role, g.track_id));
+        }
+    }
+    Ok(accounts)
+}
+
+/// Everyone as approvals on a track care.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_track(
+    conn: &mut PgConnection,
+    track: Uuid,
+) -> anyhow::Result<BTreeMap<PersonId, Person>> {
+    let person = |a: &Account| Person {
+        enabled: a.enabled,
+        approver: a.has(Role::Approver, Some(track)),
+        admin: a.has(Role::Admin, Some(track)),
+    };
+    Ok(all(conn)
+        .await?
+        .iter()
+        .map(|a| (PersonId(a.id), person(a)))
+        .collect())
+}
+
+/// Keeps people and roles from changing until the transaction ends, so that who is left can be told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("LOCK TABLE person, role_grant IN SHARE ROW EXCLUSIVE MODE")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes all roles of someone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_all(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM role_grant WHERE person_id = $1", person)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends an API token of someone; false where they have no such token, or it ended already.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_token(
+    conn: &mut PgConnection,
+    person: Uuid,
+    token: Uuid,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE api_token SET revoked_at = $3 WHERE id = $2 AND person_id = $1 AND revoked_at IS NULL AND expires_at > $3",
+        person, token, now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// An API token; what it is made of is never stored.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiToken {
+    /// Id.
+    pub id: Uuid,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Valid API tokens of someone, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tokens(
+    conn: &mut PgConnection,
+    person: Uuid,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<ApiToken>> {
+    sqlx::query_as!(
+        ApiToken,
+        "SELECT id, name, created_at, expires_at FROM api_token
+         WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id LIMIT $3",
+        person, now, limit,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,224 @@
+//! Denominators: how many devices of a ring are of which class for a rollout. One scan when it starts, then deltas.
+
+use std::collections::BTreeMap;
+
+use servicing::Sha256;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::count;
+
+/// Devices that the sequence is for.
+pub const TARGETED: &str = "targeted";
+
+/// Changes of a population by (rollout, ring, class), in the order in which rows are locked.
+pub type Changes = BTreeMap<(Uuid, Uuid, String), i64>;
+
+/// Devices alike in all that decides whether a sequence is for them.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Ring.
+    pub ring_id: Uuid,
+    /// `client` or `server`.
+    pub product: String,
+    /// Base build.
+    pub base: i32,
+    /// Update build revision.
+    pub ubr: i32,
+    /// Series.
+    pub series: String,
+    /// Edition.
+    pub edition: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Already started this content in an earlier rollout of the track: in the denominator for ever.
+    pub started: bool,
+    /// Devices.
+    pub n: i64,
+}
+
+/// Counts the devices of a track by group, within the scope of a rollout: those that are admitted, and those that
+/// started this content, in the ring where they did and whatever became of them since. Keeps device rows from
+/// changing until the transaction ends, so that no delta falls between scan and commit.
+///
+/// # Errors
+/// When the database fails.
+pub async fn scan(
+    conn: &mut PgConnection,
+    track: Uuid,
+    rollout: Uuid,
+    listed: bool,
+    digest: Sha256,
+) -> sqlx::Result<Vec<Group>> {
+    sqlx::query!("LOCK TABLE device IN SHARE MODE")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query_as!(
+        Group,
+        r#"SELECT COALESCE(s.ring_id, d.ring_id) AS "ring_id!", d.product, d.base, d.ubr, d.series, d.edition, d.architecture,
+                  COALESCE(s.started, false) AS "started!", count(*) AS "n!"
+           FROM device d LEFT JOIN LATERAL (
+               SELECT g.ring_id, a.counted & 1 = 1 AS started
+               FROM assignment a JOIN rollout r ON r.id = a.rollout_id JOIN stage g ON g.id = a.stage_id
+               WHERE a.device_no = d.device_no AND r.track_id = $1 AND (r.id = $2 OR NOT $3 AND r.digest = $4 AND a.counted & 1 = 1)
+               ORDER BY 2 DESC, r.created_at LIMIT 1) AS s ON true
+           WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started)
+             AND (NOT $3 OR EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = $2 AND l.device_no = d.device_no))
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
+        track, rollout, listed, &digest.as_bytes()[..],
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Applies changes.
+///
+/// # Errors
+/// When the database fails.
+pub async fn apply(conn: &mut PgConnection, changes: &Changes) -> sqlx::Result<()> {
+    let changes: Vec<_> = changes.iter().filter(|(_, n)| **n != 0).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let rollouts: Vec<Uuid> = changes.iter().map(|(k, _)| k.0).collect();
+    let rings: Vec<Uuid> = changes.iter().map(|(k, _)| k.1).collect();
+    let classes: Vec<String> = changes.iter().map(|(k, _)| k.2.clone()).collect();
+    let ns: Vec<i64> = changes.iter().map(|(_, n)| **n).collect();
+    sqlx::query!(
+        "INSERT INTO population AS p (rollout_id, ring_id, class, n) SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
+         ON CONFLICT (rollout_id, ring_id, class) DO UPDATE SET n = p.n + excluded.n",
+        &rollouts, &rings, &classes, &ns,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Population of a rollout by ring and class.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_rollout(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+) -> sqlx::Result<BTreeMap<(Uuid, String), u64>> {
+    let rows = sqlx::query!(
+        "SELECT ring_id, class, n FROM population WHERE rollout_id = $1 AND n <> 0",
+        rollout
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| ((r.ring_id, r.class), count(r.n)))
+        .collect())
+}
+
+/// Devices of each stage of a rollout that say why they can not go on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn not_ready(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+) -> sqlx::Result<BTreeMap<Uuid, u64>> {
+    let rows = sqlx::query!(
+        r#"SELECT a.stage_id, count(*) AS "n!" FROM assignment a JOIN stage s ON s.id = a.stage_id
+           WHERE s.rollout_id = $1 AND a.not_ready IS NOT NULL AND a.counted & 2 = 0 GROUP BY 1"#,
+        rollout,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.stage_id, count(r.n))).collect())
+}
+
+/// A rollout whose population is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Rollout.
+    pub rollout: Uuid,
+    /// For listed devices only.
+    pub listed: bool,
+    /// Content digest.
+    pub digest: Sha256,
+}
+
+/// Rollouts of a track whose populations are kept: those that started and are not over.
+///
+/// # Errors
+/// When the database fails.
+pub async fn kept(conn: &mut PgConnection, track: Uuid) -> anyhow::Result<Vec<Kept>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, scope = 'listed' AS "listed!", digest FROM rollout
+           WHERE track_id = $1 AND phase IN ('active', 'paused', 'halted', 'completed') ORDER BY id"#,
+        track,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Kept {
+                rollout: r.id,
+                listed: r.listed,
+                digest: super::sha256(&r.digest)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether a device is listed for a rollout.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_listed(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+    device_no: i32,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM rollout_device WHERE rollout_id = $1 AND device_no = $2) AS "listed!""#,
+        rollout, device_no,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Whether a device ever started this content on this track, or in this rollout where it is for listed devices: it
+/// stays in the denominator for ever, in the ring in which it started.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_started(
+    conn: &mut PgConnection,
+    device_no: i32,
+    kept: &Kept,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM assignment a JOIN rollout r ON r.id = a.rollout_id
+                          JOIN rollout k ON k.id = $2 AND k.digest = r.digest AND k.track_id = r.track_id
+                          WHERE a.device_no = $1 AND a.counted & 1 = 1 AND (NOT $3 OR r.id = k.id)) AS "started!""#,
+        device_no,
+        kept.rollout,
+        kept.listed,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The ring to which a device is pinned in a rollout, once it has reported there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn pinned_in(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+    device_no: i32,
+) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT s.ring_id FROM assignment a JOIN stage s ON s.id = a.stage_id WHERE a.rollout_id = $1 AND a.device_no = $2",
+        rollout,
+        device_no,
+    )
+    .fetch_optional(conn)
+    .await
+}

@@ -1,0 +1,243 @@
+//! Approval requests and the approvals given.
+
+use chrono::{DateTime, Utc};
+use engine::approval::{Approval, Request, RequestState};
+use engine::ids::{PersonId, RequestId, RolloutId, StageId};
+use engine::rollout::Actor;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{from_json, phase, sha256, to_json};
+
+struct Row {
+    id: Uuid,
+    stage_id: Uuid,
+    ask: Value,
+    requested_by: Option<Uuid>,
+    requested_at: DateTime<Utc>,
+    needed: i16,
+    frozen: Value,
+    hash: Vec<u8>,
+    state: Value,
+}
+
+async fn parse(conn: &mut PgConnection, row: Row) -> anyhow::Result<Request> {
+    let approvals = sqlx::query!(
+        "SELECT person_id, at, alone FROM approval WHERE request_id = $1 ORDER BY at, person_id",
+        row.id
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Request {
+        id: RequestId(row.id),
+        stage: StageId(row.stage_id),
+        ask: from_json("ask", row.ask)?,
+        requested_by: row
+            .requested_by
+            .map_or(Actor::Engine, |p| Actor::Person(PersonId(p))),
+        requested_at: row.requested_at,
+        needed: u8::try_from(row.needed)?,
+        frozen: from_json("frozen evidence", row.frozen)?,
+        hash: sha256(&row.hash)?,
+        approvals: approvals
+            .into_iter()
+            .map(|a| Approval {
+                by: PersonId(a.person_id),
+                at: a.at,
+                alone: a.alone,
+            })
+            .collect(),
+        state: from_json("request state", row.state)?,
+    })
+}
+
+/// Open requests of a rollout, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(conn: &mut PgConnection, rollout: RolloutId) -> anyhow::Result<Vec<Request>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, stage_id, ask, requested_by, requested_at, needed, frozen, hash, state FROM request
+         WHERE rollout_id = $1 AND phase = 'open' ORDER BY requested_at, id",
+        rollout.0,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut requests = Vec::with_capacity(rows.len());
+    for row in rows {
+        requests.push(parse(&mut *conn, row).await?);
+    }
+    Ok(requests)
+}
+
+/// All requests of all rollouts, newest first, with their rollouts; only open ones if asked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all(
+    conn: &mut PgConnection,
+    open_only: bool,
+) -> anyhow::Result<Vec<(RolloutId, Request)>> {
+    let rows = sqlx::query!(
+        "SELECT rollout_id, id, stage_id, ask, requested_by, requested_at, needed, frozen, hash, state FROM request
+         WHERE NOT $1 OR phase = 'open' ORDER BY requested_at DESC, id LIMIT 500",
+        open_only,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut requests = Vec::with_capacity(rows.len());
+    for r in rows {
+        let row = Row {
+            id: r.id,
+            stage_id: r.stage_id,
+            ask: r.ask,
+            requested_by: r.requested_by,
+            requested_at: r.requested_at,
+            needed: r.needed,
+            frozen: r.frozen,
+            hash: r.hash,
+            state: r.state,
+        };
+        requests.push((RolloutId(r.rollout_id), parse(&mut *conn, row).await?));
+    }
+    Ok(requests)
+}
+
+/// Rollout of a request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rollout_of(
+    conn: &mut PgConnection,
+    request: RequestId,
+) -> sqlx::Result<Option<RolloutId>> {
+    Ok(
+        sqlx::query_scalar!("SELECT rollout_id FROM request WHERE id = $1", request.0)
+            .fetch_optional(conn)
+            .await?
+            .map(RolloutId),
+    )
+}
+
+/// Stores a new request.
+///
+/// # Errors
+/// When the stage has an open one already, or the database fails.
+pub async fn add(
+    conn: &mut PgConnection,
+    rollout: RolloutId,
+    author: PersonId,
+    request: &Request,
+) -> anyhow::Result<()> {
+    let by = match request.requested_by {
+        Actor::Engine => None,
+        Actor::Person(person) => Some(person.0),
+    };
+    sqlx::query!(
+        "INSERT INTO request (id, rollout_id, author, stage_id, ask, requested_by, requested_at, needed, frozen, hash, phase, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        request.id.0, rollout.0, author.0, request.stage.0, to_json(&request.ask)?, by, request.requested_at,
+        i16::from(request.needed), to_json(&request.frozen)?, &request.hash.as_bytes()[..], phase(&request.state)?, to_json(&request.state)?,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes a request's end.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save_state(
+    conn: &mut PgConnection,
+    request: RequestId,
+    state: &RequestState,
+) -> anyhow::Result<()> {
+    sqlx::query!(
+        "UPDATE request SET phase = $2, state = $3 WHERE id = $1",
+        request.0,
+        phase(state)?,
+        to_json(state)?
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds an approval. The database holds four eyes too.
+///
+/// # Errors
+/// When it breaks them, or the database fails.
+pub async fn approve(
+    conn: &mut PgConnection,
+    request: RequestId,
+    author: PersonId,
+    approval: Approval,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO approval (request_id, author, person_id, at, alone) VALUES ($1, $2, $3, $4, $5)",
+        request.0, author.0, approval.by.0, approval.at, approval.alone,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A request with where it belongs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// Rollout.
+    pub rollout: RolloutId,
+    /// Track.
+    pub track: Uuid,
+    /// Name of the ring that its stage is for.
+    pub ring: String,
+    /// It.
+    pub request: Request,
+}
+
+/// Newest requests: of these tracks (none: of all), of one rollout or of all, only open ones if asked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    conn: &mut PgConnection,
+    tracks: Option<&[Uuid]>,
+    rollout: Option<Uuid>,
+    open_only: bool,
+    limit: i64,
+) -> anyhow::Result<Vec<Listed>> {
+    let rows = sqlx::query!(
+        "SELECT q.rollout_id, q.id, q.stage_id, q.ask, q.requested_by, q.requested_at, q.needed, q.frozen, q.hash, q.state, r.track_id, g.name
+         FROM request q JOIN rollout r ON r.id = q.rollout_id JOIN stage s ON s.id = q.stage_id JOIN ring g ON g.id = s.ring_id
+         WHERE ($1::uuid[] IS NULL OR r.track_id = ANY($1)) AND ($2::uuid IS NULL OR q.rollout_id = $2) AND (NOT $3 OR q.phase = 'open')
+         ORDER BY q.requested_at DESC, q.id LIMIT $4",
+        tracks, rollout, open_only, limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut listed = Vec::with_capacity(rows.len());
+    for r in rows {
+        let row = Row {
+            id: r.id,
+            stage_id: r.stage_id,
+            ask: r.ask,
+            requested_by: r.requested_by,
+            requested_at: r.requested_at,
+            needed: r.needed,
+            frozen: r.frozen,
+            hash: r.hash,
+            state: r.state,
+        };
+        let request = parse(&mut *conn, row).await?;
+        listed.push(Listed {
+            rollout: RolloutId(r.rollout_id),
+            track: r.track_id,
+            ring: r.name,
+            request,
+        });
+    }
+    Ok(listed)
+}
