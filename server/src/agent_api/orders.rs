@@ -89,7 +89,7 @@ async fn decide(
                 ));
             }
             Planned::Complete => {
-                format!("{} is installed already.", sequence.kb).clone_into(&mut why)
+                format!("{} is installed already.", sequence.kb).clone_into(&mut why);
             }
             Planned::Ahead => format!(
                 "The device is on a newer build than {} brings.",

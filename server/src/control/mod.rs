@@ -145,10 +145,7 @@ impl Control {
         if starts {
             self.prepare(&mut *conn, &stored).await?;
         }
-        save::save(
-            &mut *conn, &snapshot, &stored, &input, &decision, now, tail,
-        )
-        .await?;
+        save::save(&mut *conn, &snapshot, &stored, &input, &decision, now, tail).await?;
         let completes = matches!(decision.rollout, Some(RolloutState::Completed { .. }));
         if starts || completes {
             self.supersede_older(&mut *conn, &stored, completes, tail)

@@ -50,7 +50,8 @@ pub(super) async fn save(
             let version = gates::set_open(&mut *conn, stage.id.0, open).await?;
             versions.push(json!({ "stage": stage.id, "open": open, "version": version }));
             tail.rings.insert(stage.ring.0);
-            let away = assignments::in_flight_elsewhere(&mut *conn, rollout.id.0, stage.id.0).await?;
+            let away =
+                assignments::in_flight_elsewhere(&mut *conn, rollout.id.0, stage.id.0).await?;
             tail.device_nos.extend(away);
         }
     }
@@ -107,7 +108,7 @@ async fn save_request(
     let rollout = &snapshot.rollout;
     match change {
         RequestChange::Opened { request } => {
-            requests::add(conn, rollout.id, rollout.author, request).await?
+            requests::add(conn, rollout.id, rollout.author, request).await?;
         }
         RequestChange::Approved {
             request,
@@ -126,7 +127,7 @@ async fn save_request(
             }
         }
         RequestChange::Effective { request } => {
-            requests::save_state(conn, *request, &RequestState::Approved).await?
+            requests::save_state(conn, *request, &RequestState::Approved).await?;
         }
         RequestChange::Rejected {
             request,
@@ -144,10 +145,10 @@ async fn save_request(
             .await?;
         }
         RequestChange::Voided { request, reason } => {
-            requests::save_state(conn, *request, &RequestState::Void { reason: *reason }).await?
+            requests::save_state(conn, *request, &RequestState::Void { reason: *reason }).await?;
         }
         RequestChange::Expired { request } => {
-            requests::save_state(conn, *request, &RequestState::Expired).await?
+            requests::save_state(conn, *request, &RequestState::Expired).await?;
         }
     }
     Ok(())

@@ -170,12 +170,18 @@ impl Control {
             let concerns = rollouts::by_id(&mut tx, rollout)
                 .await?
                 .is_some_and(|r| r.rollout.digest == stored.digest);
-            if concerns && self.step(&mut tx, rollout, Input::Tick, &mut tail).await?.changed() {
+            if concerns
+                && self
+                    .step(&mut tx, rollout, Input::Tick, &mut tail)
+                    .await?
+                    .changed()
+            {
                 stopped.push(rollout);
             }
         }
         let body = json!({ "kb": stored.sequence.kb, "reason": reason, "replaced_by": replaced_by, "rollouts_stopped": stopped });
-        tail.entries.push(self.entry("sequence_withdrawn", id, by, body));
+        tail.entries
+            .push(self.entry("sequence_withdrawn", id, by, body));
         tail.write(&mut tx, self.notify).await?;
         tx.commit().await?;
         self.picture.wake.notify_one();
@@ -195,13 +201,7 @@ impl Control {
         Ok(())
     }
 
-    fn entry(
-        &self,
-        action: &str,
-        id: Uuid,
-        by: PersonId,
-        body: serde_json::Value,
-    ) -> audit::Entry {
+    fn entry(&self, action: &str, id: Uuid, by: PersonId, body: serde_json::Value) -> audit::Entry {
         audit::Entry {
             at: self.clock.now(),
             actor: Some(by.0),

@@ -262,16 +262,17 @@ impl Batch {
         }
         stored.assignment = folded.next;
         // Counters are of permitted devices alone.
-        if !folded.delta.is_zero() && stored.assignment.started {
-            if let Some(digest) = self.digests.get(&key.1) {
-                evidence::add(
-                    &mut self.evidence,
-                    *digest,
-                    stored.stage,
-                    &stored.cohorts,
-                    |c| c.add(folded.delta),
-                );
-            }
+        if !folded.delta.is_zero()
+            && stored.assignment.started
+            && let Some(digest) = self.digests.get(&key.1)
+        {
+            evidence::add(
+                &mut self.evidence,
+                *digest,
+                stored.stage,
+                &stored.cohorts,
+                |c| c.add(folded.delta),
+            );
         }
     }
 

@@ -42,7 +42,7 @@ fn check(inputs: &[RingInput], existing: &[Ring]) -> Vec<FieldError> {
         wrong.push(FieldError {
             field,
             expected: expected.to_owned(),
-        })
+        });
     };
     if inputs.is_empty() || inputs.len() > 16 {
         expect(
