@@ -18,9 +18,9 @@ CREATE TABLE track (
 CREATE TABLE role_grant (
     person_id   uuid NOT NULL REFERENCES person (id),
     role        text NOT NULL CHECK (role IN ('viewer', 'operator', 'approver', 'admin', 'auditor')),
-    track_id    uuid REFERENCES track (id),
-    UNIQUE NULLS NOT DISTINCT (person_id, role, track_id)
+    track_id    uuid REFERENCES track (id)
 );
+CREATE UNIQUE INDEX role_grant_once ON role_grant (person_id, role, COALESCE(track_id, '00000000-0000-0000-0000-000000000000'));
 
 -- Only the SHA-256 of a token is kept; the token itself is shown once.
 CREATE TABLE api_token (

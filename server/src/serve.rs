@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum_server::Handle;
@@ -41,6 +41,7 @@ pub fn router(app: App, config: Arc<Config>) -> Router {
         .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::new(id))
+        .layer(from_fn(every_error_is_a_problem))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -106,6 +107,34 @@ async fn only_where_allowed(
     Failure::Forbidden(
         "Plain HTTP is served on loopback and to trusted proxies only. Use HTTPS.".into(),
     )
+    .into_response()
+}
+
+/// Layers below answer some requests themselves, with a bare status: a body that can not be unpacked, a request that
+/// took too long. What they say becomes a problem like every other.
+async fn every_error_is_a_problem(request: Request, next: Next) -> Response {
+    let own = request.uri().path() == "/readyz";
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let says_more = response.headers().get(header::CONTENT_TYPE).is_some();
+    if own || !is_error || says_more {
+        return response;
+    }
+    let title = status.canonical_reason().unwrap_or("Error");
+    let detail = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be plain, gzip or zstd.",
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "The request took too long. Nothing is known of it; asking again is harmless."
+        }
+        _ => "The request can not be answered as it is.",
+    };
+    Failure::Problem(Box::new(problem(
+        status,
+        &status.as_u16().to_string(),
+        title,
+        detail,
+    )))
     .into_response()
 }
 

@@ -11,7 +11,11 @@ pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let bindir = setup::run()?;
     // Without flags: the whole story, without a browser, to its end.
     let whole_story = ["--headless", "--until-done"].map(OsString::from);
-    let arguments = if arguments.is_empty() { &whole_story } else { arguments };
+    let arguments = if arguments.is_empty() {
+        &whole_story
+    } else {
+        arguments
+    };
     // The fleet needs the speed of a release build.
     let error = process::cargo()
         .args([

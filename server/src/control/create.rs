@@ -68,7 +68,7 @@ impl Control {
             }
         }
         if new.ticket.as_ref().is_some_and(|t| {
-            t.trim().is_empty() || t.len() > 100 || t.chars().any(char::is_control)
+            t.trim().is_empty() || t.chars().count() > 100 || t.chars().any(char::is_control)
         }) {
             wrong.push(FieldError {
                 field: "ticket".into(),

@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use world::World;
+
 pub use plant::Plant;
 
 /// Flags of `ringfence demo`.
@@ -43,15 +45,15 @@ pub struct Options {
 /// Plays the story, checks it, and says what came of it.
 ///
 /// # Errors
-/// When the story could not be played at all.
+/// When the story's world could not be built at all.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         options.headless,
         "the demo has no pages yet: run it with --headless"
     );
-    let mut world = world::World::build(&options).await?;
-    let told = tokio::select! {
-        told = story::play(&mut world) => told,
+    let mut world = World::build(&options).await?;
+    let findings = tokio::select! {
+        findings = tell(&mut world, options.plant) => findings,
         stopped = tokio::signal::ctrl_c() => {
             stopped?;
             println!("Stopped.");
@@ -59,15 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let findings = match &told {
-        Ok(told) => {
-            if let Some(plant) = options.plant {
-                plant.after(&world, told).await?;
-            }
-            check::run(&world, told).await?
-        }
-        Err(error) => vec![format!("the story did not come to its end: {error:#}")],
-    };
+    let findings = findings?;
     println!();
     for finding in &findings {
         println!("FAILED  {finding}");
@@ -91,4 +85,36 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Plays the story and returns a sentence for each promise that did not hold.
+async fn tell(world: &mut World, plant: Option<Plant>) -> anyhow::Result<Vec<String>> {
+    match story::play(world).await {
+        Ok(told) => {
+            if let Some(plant) = plant {
+                plant.after(world, &told).await?;
+            }
+            check::run(world, &told).await
+        }
+        Err(error) => Ok(vec![format!(
+            "the story did not come to its end: {error:#}"
+        )]),
+    }
+}
+
+/// Plays the story once, checks it, then breaks one promise after the other and checks again. Returns what each check
+/// found, the unbroken one first. For tests: one story instead of one for each plant.
+///
+/// # Errors
+/// When the story could not be played.
+pub async fn rehearse(options: &Options, plants: &[Plant]) -> anyhow::Result<Vec<Vec<String>>> {
+    let mut world = World::build(options).await?;
+    let told = story::play(&mut world).await?;
+    let mut found = vec![check::run(&world, &told).await?];
+    for plant in plants {
+        plant.after(&world, &told).await?;
+        found.push(check::run(&world, &told).await?);
+    }
+    world.end().await;
+    Ok(found)
 }

@@ -239,5 +239,13 @@ async fn report(world: &World, id: &str) -> anyhow::Result<()> {
             stage["assignments"]
         ));
     }
+    for code in rollout["codes"].as_array().into_iter().flatten() {
+        world.say(&format!(
+            "  {} devices failed with {}: {}",
+            code["devices"],
+            code["code"].as_str().unwrap_or("?"),
+            code["meaning"].as_str().unwrap_or("not a documented code")
+        ));
+    }
     Ok(())
 }

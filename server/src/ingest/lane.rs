@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Committed};
 use super::{Job, NotTaken, Shared, Work};
+use crate::store;
 
 /// Runs a lane until cancelled; what was taken by then is finished.
 pub(super) async fn run(
@@ -74,7 +75,8 @@ async fn commit(shared: &Shared, lane: i16, jobs: Vec<Job>) {
             }
             Err(error) if part.len() == 1 || shared.pool.acquire().await.is_err() => {
                 tracing::error!(%error, lane, requests = part.len(), "telemetry could not be stored");
-                shared.health.set(false);
+                // One device whose reports can not be stored does not stop the clock of the others.
+                shared.health.set(store::answers(&shared.pool).await);
                 for job in part {
                     let _gone = job.reply.send(Err(NotTaken::Unavailable));
                 }

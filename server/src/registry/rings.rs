@@ -51,9 +51,10 @@ fn check(inputs: &[RingInput], existing: &[Ring]) -> Vec<FieldError> {
         );
     }
     let mut names = HashSet::new();
+    let mut ids = HashSet::new();
     for (i, ring) in inputs.iter().enumerate() {
         if ring.name.trim().is_empty()
-            || ring.name.len() > 100
+            || ring.name.chars().count() > 100
             || ring.name.chars().any(char::is_control)
         {
             expect(
@@ -61,11 +62,14 @@ fn check(inputs: &[RingInput], existing: &[Ring]) -> Vec<FieldError> {
                 "1 to 100 characters, none of them a control character",
             );
         }
-        if !names.insert(ring.name.to_lowercase()) {
+        if !names.insert(ring.name.trim().to_lowercase()) {
             expect(
                 format!("rings[{i}].name"),
                 "a name that no other ring of the track has",
             );
+        }
+        if ring.id.is_some_and(|id| !ids.insert(id)) {
+            expect(format!("rings[{i}].id"), "a ring that no other line names");
         }
         if let Some(Err(error)) = ring.query.as_deref().map(Query::parse) {
             expect(format!("rings[{i}].query"), &error.to_string());
