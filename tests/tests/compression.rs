@@ -31,7 +31,9 @@ async fn compressed_batches_are_accepted_and_bombs_are_not() {
     );
     let answer = encoded("gzip", b"no gzip at all".to_vec()).await;
     assert!((400..500).contains(&answer.status), "{}", answer.text());
-    assert_eq!(encoded("br", plain(3).into_bytes()).await.status, 415);
+    let answer = encoded("br", plain(3).into_bytes()).await;
+    assert_eq!(answer.status, 415);
+    assert_eq!(answer.problem().kind, "/problems/415");
 }
 
 /// gzip without compressing: one stored block.
