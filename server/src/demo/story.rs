@@ -2,6 +2,8 @@
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use engine::policy::{Preset, StagePolicy, preset};
 use serde_json::{Value, json};
 
 use super::people::Someone;
@@ -93,14 +95,27 @@ pub async fn play(world: &mut World) -> anyhow::Result<Told> {
     })
 }
 
+/// Pilot is where models meet an update for the first time: few at once, beside the generations of admission.
+const PILOT_AT_ONCE: u64 = 4;
+
+/// The preset's policy for Pilot, with a limit of this track.
+fn pilot() -> StagePolicy {
+    let mut policy = preset(Preset::Standard, 1, 4, Tz::Europe__Berlin);
+    policy.limits.devices_at_once = Some(PILOT_AT_ONCE);
+    policy
+}
+
 async fn submit(
     world: &mut World,
     sequence: &str,
-    preset: &str,
+    preset_name: &str,
     affected_by: Option<&str>,
 ) -> anyhow::Result<String> {
     let scope = affected_by.map_or(json!("track"), |id| json!({ "affected_by": id }));
-    let new = json!({ "sequence": sequence, "track": world.track, "preset": preset, "scope": scope, "ticket": "CHG-2026-0331" });
+    let new = json!({
+        "sequence": sequence, "track": world.track, "preset": preset_name, "scope": scope, "ticket": "CHG-2026-0331",
+        "policies": if preset_name == "standard" { json!({ "Pilot": pilot() }) } else { json!({}) },
+    });
     let rollout = world.operator.post("/rollouts", &new).await?;
     let id = rollout["id"]
         .as_str()
