@@ -20,7 +20,8 @@ use crate::auth::{Admin, As, OnTrack, Operator, Right, Viewer};
 use crate::control::NewRollout;
 use crate::error::OpError;
 use crate::http::{Body, Failure};
-use crate::store::rollouts::{self, Recorded};
+use crate::store::decisions::{self, Recorded};
+use crate::store::rollouts;
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -170,7 +171,7 @@ async fn decisions(
     let id = RolloutId(id);
     over(&app, caller, id).await?;
     let limit = limit(asked.limit, 20, 100)?;
-    let found = rollouts::decision_page(
+    let found = decisions::page(
         &mut *app.pool.acquire().await?,
         id,
         asked.after.unwrap_or(0),

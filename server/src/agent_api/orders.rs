@@ -14,8 +14,8 @@ use crate::error::OpError;
 use crate::permits::START_WITHIN;
 use crate::store::assignments::{self, Stored};
 use crate::store::devices::{self, Device};
+use crate::store::offers::{self, Offer};
 use crate::store::populations;
-use crate::store::rollouts::{self, Offer};
 
 /// The order for a device, with why.
 ///
@@ -44,7 +44,7 @@ async fn decide(
 ) -> Result<(Order, String), OpError> {
     let begun_stages: Vec<Uuid> = mine.iter().map(|s| s.stage).collect();
     let offers =
-        rollouts::offers(&mut *conn, device.ring_id, device.device_no, &begun_stages).await?;
+        offers::for_device(&mut *conn, device.ring_id, device.device_no, &begun_stages).await?;
     // What was begun is brought to its end first, also where a newer rollout waits.
     for stored in mine
         .iter()

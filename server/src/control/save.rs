@@ -13,7 +13,7 @@ use super::actor;
 use super::tail::Tail;
 use crate::error::OpError;
 use crate::store::rollouts::Stored;
-use crate::store::{assignments, audit, gates, requests, rollouts, to_json};
+use crate::store::{assignments, audit, decisions, gates, requests, rollouts, to_json};
 
 /// Saves a decision that changed something. Lock order: rollout, gates, requests.
 pub(super) async fn save(
@@ -68,7 +68,7 @@ pub(super) async fn save(
 
     let version = rollout.version + 1;
     let (input_json, decision_json) = (to_json(input)?, to_json(decision)?);
-    rollouts::record(
+    decisions::record(
         &mut *conn,
         rollout.id,
         version,

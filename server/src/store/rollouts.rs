@@ -297,59 +297,6 @@ pub async fn save_reasons(
     Ok(())
 }
 
-/// Keeps everything a decision was made from.
-///
-/// # Errors
-/// When the database fails.
-pub async fn record(
-    conn: &mut PgConnection,
-    id: RolloutId,
-    version: u64,
-    at: DateTime<Utc>,
-    input: &Value,
-    snapshot: &Value,
-    decision: &Value,
-) -> anyhow::Result<()> {
-    sqlx::query!(
-        "INSERT INTO decision (rollout_id, version, at, input, snapshot, decision) VALUES ($1, $2, $3, $4, $5, $6)",
-        id.0, i64::try_from(version)?, at, input, snapshot, decision,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A decision as it was stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
-    /// Rollout.
-    pub rollout_id: Uuid,
-    /// Version after it.
-    pub version: i64,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// What happened to the rollout.
-    pub input: Value,
-    /// Everything that was read.
-    pub snapshot: Value,
-    /// What was decided.
-    pub decision: Value,
-}
-
-/// Decisions of a rollout, in order.
-///
-/// # Errors
-/// When the database fails.
-pub async fn decisions(conn: &mut PgConnection, id: RolloutId) -> sqlx::Result<Vec<Recorded>> {
-    sqlx::query_as!(
-        Recorded,
-        "SELECT rollout_id, version, at, input, snapshot, decision FROM decision WHERE rollout_id = $1 ORDER BY version",
-        id.0,
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Fixes the cohorts of a rollout: those of the track's devices now, and `other` of each kind.
 ///
 /// # Errors
@@ -444,76 +391,6 @@ pub async fn page(
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(Stored::try_from).collect()
-}
-
-/// A page of a rollout's decisions after a version, in order.
-///
-/// # Errors
-/// When the database fails.
-pub async fn decision_page(
-    conn: &mut PgConnection,
-    id: RolloutId,
-    after: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<Recorded>> {
-    sqlx::query_as!(
-        Recorded,
-        "SELECT rollout_id, version, at, input, snapshot, decision FROM decision WHERE rollout_id = $1 AND version > $2
-         ORDER BY version LIMIT $3",
-        id.0, after, limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// A rollout as far as a device's order needs it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
-    /// Rollout.
-    pub rollout: Uuid,
-    /// Content digest.
-    pub digest: servicing::Sha256,
-    /// State.
-    pub state: RolloutState,
-    /// For listed devices only.
-    pub listed: bool,
-    /// The device's stage is open.
-    pub open: bool,
-}
-
-/// Rollouts that may concern a device, the newest first: those whose stages it has begun, and those that are open
-/// for its ring.
-///
-/// # Errors
-/// When the database fails.
-pub async fn offers(
-    conn: &mut PgConnection,
-    ring: Uuid,
-    device_no: i32,
-    begun_stages: &[Uuid],
-) -> anyhow::Result<Vec<Offer>> {
-    let rows = sqlx::query!(
-        r#"SELECT r.id, r.digest, r.state, r.scope = 'listed' AS "listed!", g.open
-           FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
-           WHERE s.id = ANY($2)
-              OR (s.ring_id = $1 AND g.open
-                  AND NOT EXISTS (SELECT FROM assignment a WHERE a.rollout_id = r.id AND a.device_no = $3))
-           ORDER BY r.created_at DESC"#,
-        ring, begun_stages, device_no,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|r| {
-            Ok(Offer {
-                rollout: r.id,
-                digest: sha256(&r.digest)?,
-                state: from_json("rollout state", r.state)?,
-                listed: r.listed,
-                open: r.open,
-            })
-        })
-        .collect()
 }
 
 /// Cohorts were fixed and devices counted: it ran before.

@@ -5,7 +5,7 @@ mod recount;
 use engine::{Decision, Input, Snapshot, decide};
 use sqlx::PgPool;
 
-use crate::store::{from_json, rollouts, to_json};
+use crate::store::{decisions, from_json, rollouts, to_json};
 
 pub use recount::recount;
 
@@ -17,7 +17,7 @@ pub async fn decisions(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let mut conn = pool.acquire().await?;
     let mut findings = Vec::new();
     for rollout in rollouts::all(&mut conn, None).await? {
-        for recorded in rollouts::decisions(&mut conn, rollout.rollout.id).await? {
+        for recorded in decisions::of_rollout(&mut conn, rollout.rollout.id).await? {
             let snapshot: Snapshot = from_json("snapshot", recorded.snapshot)?;
             let input: Input = from_json("input", recorded.input)?;
             let again: Result<Decision, _> = decide(&snapshot, input, recorded.at);

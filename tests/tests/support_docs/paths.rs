@@ -126,9 +126,9 @@ impl Reader<'_> {
                     self.at += 1;
                     return;
                 }
-                Some(Token::Other(',')) => self.at += 1,
                 Some(Token::Word(word)) if word == "as" => self.at += 2,
                 Some(Token::Word(_) | Token::Other('*' | '{')) => self.tree(before),
+                // A comma, or something that is no path.
                 Some(_) => self.at += 1,
             }
         }

@@ -1,0 +1,178 @@
+//! Who may start: halt first, then the generations and limits of each stage.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use chrono::NaiveDate;
+use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
+use engine::halt::{HaltPolicy, assess};
+use engine::ids::CohortId;
+use uuid::Uuid;
+
+use super::super::{Answer, START_WITHIN};
+use crate::store::populations;
+use crate::store::rollouts::StoredStage;
+
+/// Decides the asks of one rollout.
+use super::{Candidate, Round};
+
+impl Round<'_> {
+    /// Lets candidates in, stage by stage; true where the evidence says halt.
+    pub(super) fn admit(&mut self) -> anyhow::Result<bool> {
+        let candidates = std::mem::take(&mut self.candidates);
+        let cleared = &self.rollout.rollout.cleared;
+        if assess(&self.evidence, cleared, &HaltPolicy::default())
+            .halt
+            .is_some()
+        {
+            for candidate in candidates {
+                let why = "The evidence calls for a halt; it is being decided.";
+                self.wait(candidate.asker.device_no, why.into());
+            }
+            return Ok(true);
+        }
+        let (again, new): (Vec<Candidate>, Vec<Candidate>) =
+            candidates.into_iter().partition(|c| {
+                self.assignments
+                    .get(&c.asker.device_no)
+                    .is_some_and(|a| a.assignment.started)
+            });
+        // A device whose permit lapsed has its place already: it counts once.
+        for candidate in again {
+            self.permit(candidate)?;
+        }
+        let mut by_stage: BTreeMap<Uuid, Vec<Candidate>> = BTreeMap::new();
+        for candidate in new {
+            by_stage.entry(candidate.stage).or_default().push(candidate);
+        }
+        for (stage, candidates) in by_stage {
+            let askers: Vec<Asker> = candidates.iter().map(|c| c.asker.clone()).collect();
+            let outcome = self.ask_engine(stage, &askers)?;
+            for (device_no, reason) in &outcome.waiting {
+                let why = self.explain(reason);
+                self.wait(*device_no, why);
+            }
+            self.new_caps.extend(outcome.caps.clone());
+            for candidate in candidates
+                .into_iter()
+                .filter(|c| outcome.granted.contains(&c.asker.device_no))
+            {
+                self.permit(candidate)?;
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn wait(&mut self, device_no: i32, why: String) {
+        let retry_after_s = self.shared.retry_after_s;
+        self.answers
+            .insert(device_no, Answer::Wait { retry_after_s, why });
+    }
+
+    fn ask_engine(&self, stage: Uuid, askers: &[Asker]) -> anyhow::Result<Admitted> {
+        let of = self
+            .stages
+            .iter()
+            .find(|s| s.id.0 == stage)
+            .context("a gate without its stage")?;
+        let gate = self.gate(stage).context("a stage without its gate")?;
+        let counts = self.stage_counts.get(&stage).copied().unwrap_or_default();
+        let already = u64::try_from(self.granted_per_stage.get(&stage).copied().unwrap_or(0))?;
+        let today = self.today(of);
+        let admission = Admission {
+            evidence: &self.evidence,
+            caps: &self.caps,
+            growth: of.policy.growth,
+            limits: of.policy.limits,
+            ring_size: self
+                .populations
+                .get(&(of.ring_id, populations::TARGETED.to_owned()))
+                .copied()
+                .unwrap_or(0),
+            cleared: &self.rollout.rollout.cleared,
+            unresolved: counts.started.saturating_sub(counts.resolved) + already,
+            today: if gate.day == Some(today) {
+                u64::try_from(gate.day_granted)?
+            } else {
+                0
+            } + already,
+        };
+        // The evidence was assessed before: nothing was started since but what this transaction starts.
+        admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))
+    }
+
+    /// The calendar day of a stage's zone, on the service clock.
+    pub(super) fn today(&self, stage: &StoredStage) -> NaiveDate {
+        self.service_now
+            .with_timezone(&stage.policy.time_zone)
+            .date_naive()
+    }
+
+    fn explain(&self, reason: &WaitReason) -> String {
+        match reason {
+            WaitReason::Generation { cap } => format!(
+                "{cap} devices may have started so far, and they have; more when these have reported."
+            ),
+            WaitReason::CohortGeneration { cohort, cap } => {
+                let name = self
+                    .evidence
+                    .cohorts
+                    .get(cohort)
+                    .map_or("its kind", |c| c.value.as_str());
+                format!(
+                    "{cap} devices of {name} may have started so far, and they have; more when these have reported."
+                )
+            }
+            WaitReason::DevicesAtOnce { limit } => {
+                format!("At most {limit} devices install at once.")
+            }
+            WaitReason::PerDay { limit } => format!("At most {limit} devices start on one day."),
+        }
+    }
+
+    pub(super) fn permit(&mut self, candidate: Candidate) -> anyhow::Result<()> {
+        let device_no = candidate.asker.device_no;
+        let mut stored = self
+            .assignments
+            .get(&device_no)
+            .cloned()
+            .context("a permit without its assignment")?;
+        let first = !stored.assignment.started;
+        let of = u16::try_from(candidate.steps.len())?;
+        stored.assignment = stored
+            .assignment
+            .permit(of, candidate.target)
+            .map_err(|e| anyhow::anyhow!("{e}"))?;
+        stored.plan = candidate.steps;
+        stored.gate_version = self.gate(candidate.stage).map(|g| g.version);
+        stored.start_by = Some(self.now + START_WITHIN);
+        stored.not_ready = None;
+        if first {
+            stored.cohorts = candidate.cohorts;
+            stored.permitted_at = Some(self.service_now);
+            stored.progress_at = self.service_now;
+            stored.due_at = Some(
+                self.service_now
+                    + chrono::Duration::seconds(engine::assignment::Deadlines::default().overdue_s),
+            );
+            *self.granted_per_stage.entry(candidate.stage).or_default() += 1;
+            // What is granted now counts against the caps of the stages that are asked next in this round.
+            self.evidence.all.started += 1;
+            for cohort in &stored.cohorts {
+                if let Some(cohort) = self.evidence.cohorts.get_mut(&CohortId(*cohort)) {
+                    cohort.counts.started += 1;
+                }
+            }
+        }
+        let start_within_s = u32::try_from(START_WITHIN.num_seconds())?;
+        self.answers.insert(
+            device_no,
+            Answer::Granted {
+                permit_no: stored.assignment.permit_no,
+                start_within_s,
+            },
+        );
+        self.granted.push((stored, first));
+        Ok(())
+    }
+}
