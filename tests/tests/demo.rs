@@ -1,14 +1,17 @@
 //! The demo's story, and that its check can fail.
 
-use clap::Parser;
 use server::demo::{Options, Plant, rehearse};
 
-fn options(flags: &[&str]) -> Options {
+fn options(plant: Option<Plant>) -> Options {
     server::tls::install_provider();
-    let flags = ["demo", "--headless", "--until-done", "--devices", "300"]
-        .iter()
-        .chain(flags);
-    Options::parse_from(flags)
+    Options {
+        headless: true,
+        until_done: true,
+        seed: 1,
+        devices: 300,
+        plant,
+        log_filter: "warn".into(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +21,7 @@ async fn the_story_holds_and_each_broken_promise_is_found() {
         Plant::PermitAfterHalt,
         Plant::StepOutOfOrder,
     ];
-    let found = rehearse(&options(&[]), &plants)
+    let found = rehearse(&options(None), &plants)
         .await
         .expect("the story comes to its end");
     assert_eq!(found[0], Vec::<String>::new(), "nothing is broken yet");
@@ -32,7 +35,7 @@ async fn the_story_holds_and_each_broken_promise_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_update_that_is_halted_does_not_pass_for_a_good_ending() {
-    let error = rehearse(&options(&["--plant", "good-update-halted"]), &[])
+    let error = rehearse(&options(Some(Plant::GoodUpdateHalted)), &[])
         .await
         .expect_err("it is halted");
     assert!(error.to_string().contains("was halted"), "{error:#}");
