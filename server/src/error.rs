@@ -90,7 +90,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            ["08", "53", "57P0"]
+            // 40: two transactions waited for each other and one was given up; asking again is right.
+            ["08", "40", "53", "57P0"]
                 .iter()
                 .any(|class| code.starts_with(class))
         }),

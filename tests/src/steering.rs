@@ -11,7 +11,7 @@ use engine::ids::{PersonId, RolloutId};
 use engine::policy::{FailureLimit, Growth, Limits, Percent, Preset, Sample, StagePolicy};
 use engine::rollout::RolloutState;
 use engine::stage::StageState;
-use server::control::{NewRollout, NewScope};
+use server::control::{Approvals, NewRollout, NewScope};
 use server::error::OpError;
 use server::store::devices::Device;
 use server::store::rollouts::StoredStage;
@@ -106,7 +106,10 @@ impl Lab {
                 .collect(),
         };
         let by = self.people.operator;
-        self.control.create(new, by).await.unwrap()
+        self.control
+            .create(new, by, Approvals::MayBeFewer)
+            .await
+            .unwrap()
     }
 
     /// Lets something happen to a rollout, and every server know.

@@ -4,7 +4,8 @@
 
 use engine::Input;
 use engine::ids::{PersonId, RolloutId};
-use engine::policy::StagePolicy;
+use engine::policy::{Preset, StagePolicy};
+use server::control::{Approvals, NewRollout, NewScope};
 use server::error::OpError;
 use server::registry::RingInput;
 use server::store::people;
@@ -278,4 +279,25 @@ async fn a_rollout_that_was_stopped_meanwhile_voids_the_approval() {
     lab.halt(rollout).await;
     voided(&lab, rollout, "rollout_stopped").await;
     assert!(lab.request(rollout).await.is_none());
+}
+
+#[tokio::test]
+async fn who_writes_a_rollout_can_not_waive_its_approvals() {
+    let lab = Lab::start().await;
+    let (sequence, _) = lab.publish(KB).await;
+    let new = NewRollout {
+        sequence,
+        track: lab.track,
+        preset: Preset::Standard,
+        scope: NewScope::Track,
+        ticket: None,
+        policies: [("broad".to_owned(), Lab::policy())].into(),
+    };
+    let by = lab.people.operator;
+    match lab.control.create(new, by, Approvals::AsPreset).await {
+        Err(OpError::Invalid(fields)) => {
+            assert_eq!(fields[0].field, "policies.broad.approvals");
+        }
+        other => panic!("not refused: {other:?}"),
+    }
 }

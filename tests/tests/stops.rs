@@ -170,7 +170,7 @@ async fn invariant_22_a_revoked_device_gets_no_offer_and_adds_no_evidence() {
 #[tokio::test]
 async fn a_withdrawn_update_is_followed_by_one_for_those_it_concerns_alone() {
     use engine::policy::Preset;
-    use server::control::{NewRollout, NewScope};
+    use server::control::{Approvals, NewRollout, NewScope};
     let lab = Lab::start().await;
     let broad = lab.ring("broad", 3).await;
     let bad = lab.rollout(KB).await;
@@ -190,7 +190,11 @@ async fn a_withdrawn_update_is_followed_by_one_for_those_it_concerns_alone() {
         ticket: None,
         policies: [("broad".to_owned(), Lab::policy())].into(),
     };
-    let mend = lab.control.create(new, lab.people.operator).await.unwrap();
+    let mend = lab
+        .control
+        .create(new, lab.people.operator, Approvals::MayBeFewer)
+        .await
+        .unwrap();
     let submit = Input::Submit {
         by: lab.people.operator,
         not_before: None,

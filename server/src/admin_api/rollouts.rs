@@ -17,10 +17,11 @@ use super::extract::{At, Because, Page, Query, limit, reading, tracks_of};
 use super::rollout_page::{RolloutLine, RolloutPage};
 use crate::app::App;
 use crate::auth::{Admin, As, OnTrack, Operator, Right, Viewer};
-use crate::control::NewRollout;
+use crate::control::{Approvals, NewRollout};
 use crate::error::OpError;
 use crate::http::{Body, Failure};
 use crate::store::decisions::{self, Recorded};
+use crate::store::people::Role;
 use crate::store::rollouts;
 
 /// Calls of this aggregate.
@@ -141,8 +142,13 @@ async fn create(
     caller: Operator,
     Body(new): Body<NewRollout>,
 ) -> Result<(StatusCode, Json<RolloutLine>), Failure> {
+    let approvals = if caller.caller().account().has(Role::Admin, Some(new.track)) {
+        Approvals::MayBeFewer
+    } else {
+        Approvals::AsPreset
+    };
     let caller = caller.on(new.track)?;
-    let id = app.control.create(new, caller.person()).await?;
+    let id = app.control.create(new, caller.person(), approvals).await?;
     Ok((StatusCode::CREATED, Json(line(&app, id).await?)))
 }
 

@@ -21,7 +21,7 @@ pub async fn store(
         &app.pool,
         &app.catalogue,
         &app.picture,
-        call.device_no,
+        (call.device_no, call.generation),
         parsed,
     )
     .await?;

@@ -52,12 +52,26 @@ fn whole_track() -> NewScope {
     NewScope::Track
 }
 
+/// Whether policies may ask for fewer approvals than the preset does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approvals {
+    /// No: who writes a rollout can not waive its approvals.
+    AsPreset,
+    /// Yes: an admin writes it.
+    MayBeFewer,
+}
+
 impl Control {
     /// Writes a draft.
     ///
     /// # Errors
     /// [`OpError::Invalid`] naming the field, [`OpError::NotFound`], [`OpError::Refused`] where nothing is affected.
-    pub async fn create(&self, new: NewRollout, by: PersonId) -> Result<RolloutId, OpError> {
+    pub async fn create(
+        &self,
+        new: NewRollout,
+        by: PersonId,
+        approvals: Approvals,
+    ) -> Result<RolloutId, OpError> {
         let mut wrong: Vec<FieldError> = Vec::new();
         for (ring, policy) in &new.policies {
             if let Err(errors) = policy.validate() {
@@ -140,6 +154,23 @@ impl Control {
         } else {
             rings.len()
         };
+        let lax: Vec<FieldError> = rings
+            .iter()
+            .enumerate()
+            .filter_map(|(position, ring)| {
+                let least = preset(new.preset, position, count, track.time_zone).approvals;
+                let policy = new.policies.get(&ring.name)?;
+                (approvals == Approvals::AsPreset && policy.approvals < least).then(|| FieldError {
+                    field: format!("policies.{}.approvals", ring.name),
+                    expected: format!(
+                        "at least {least}, as the preset asks, or an admin who writes it"
+                    ),
+                })
+            })
+            .collect();
+        if !lax.is_empty() {
+            return Err(OpError::Invalid(lax));
+        }
         let stages: Vec<StoredStage> = rings
             .iter()
             .enumerate()

@@ -24,7 +24,7 @@ use crate::store::{rollouts, tracks};
 
 use tail::Tail;
 
-pub use create::{NewRollout, NewScope};
+pub use create::{Approvals, NewRollout, NewScope};
 pub use snapshot::load as load_snapshot;
 
 /// Whether telemetry is being taken in: set by ingest, read by gates and by the service clock.

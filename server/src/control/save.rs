@@ -49,6 +49,9 @@ pub(super) async fn save(
         if gate.open != open {
             let version = gates::set_open(&mut *conn, stage.id.0, open).await?;
             versions.push(json!({ "stage": stage.id, "open": open, "version": version }));
+        }
+        // Orders follow the rollout's state too: what is in flight goes on through a pause and holds at a halt.
+        if gate.open != open || decision.rollout.is_some() {
             tail.rings.insert(stage.ring.0);
             let away =
                 assignments::in_flight_elsewhere(&mut *conn, rollout.id.0, stage.id.0).await?;

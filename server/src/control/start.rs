@@ -49,11 +49,12 @@ impl Control {
         for id in rollouts::live(&mut *conn, Some(newer.track.0)).await? {
             let Some(older) = rollouts::by_id(&mut *conn, id)
                 .await?
-                .filter(|o| id != newer.id && o.created_at <= stored.created_at)
+                .filter(|o| id != newer.id && (!completed || o.created_at <= stored.created_at))
             else {
                 continue;
             };
             let gives_way = match older.rollout.state {
+                RolloutState::Scheduled { .. } => older.created_at <= stored.created_at,
                 RolloutState::Active
                 | RolloutState::Paused { .. }
                 | RolloutState::Halted { .. } => true,

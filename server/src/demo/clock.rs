@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use crate::clock::Clock;
 
 /// Virtual time between two ticks of the drivers, and between two looks at the devices.
-pub const STEP: Duration = Duration::from_secs(120);
+pub const STEP: Duration = Duration::from_secs(240);
 
 /// A server's view of the virtual clock.
 pub struct DemoClock(pub Arc<VirtualClock>);

@@ -18,7 +18,7 @@ pub const GOOD: &str = "KB5086672";
 const PATIENCE: TimeDelta = TimeDelta::days(60);
 
 /// Steps between two looks of people at a rollout: twenty minutes.
-const LOOK_EVERY: u32 = 10;
+const LOOK_EVERY: u32 = 5;
 
 /// Ids of what happened, for the check.
 pub struct Told {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::assignment::{Deadlines, Report, Times, fold, judge};
 use serde_json::json;
 use servicing::Sha256;
@@ -244,6 +244,20 @@ impl Batch {
             self.touched.insert(key);
         }
         self.fold(key, report);
+        self.watch(key);
+    }
+
+    /// A device that was given up as lost and reports again is watched again.
+    fn watch(&mut self, key: (i32, Uuid)) {
+        let Some(stored) = self.assignments.get_mut(&key) else {
+            return;
+        };
+        let in_flight = stored.assignment.started && !stored.assignment.state.is_outcome();
+        if in_flight && stored.due_at.is_none() {
+            stored.due_at =
+                Some(self.service_now + TimeDelta::seconds(Deadlines::default().hang_s));
+            self.touched.insert(key);
+        }
     }
 
     fn fold(&mut self, key: (i32, Uuid), report: Report) {

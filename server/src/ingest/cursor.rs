@@ -30,9 +30,16 @@ pub(super) async fn lock(
     conn: &mut PgConnection,
     device_nos: &[i32],
 ) -> anyhow::Result<Vec<Cursor>> {
+    sqlx::query!(
+        "SELECT device_no FROM device_cursor WHERE device_no = ANY($1) ORDER BY device_no FOR UPDATE",
+        device_nos,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    // Read after the lock was given: while it was waited for, the device may have been enrolled anew.
     let rows = sqlx::query!(
         "SELECT c.device_no, c.epoch, c.acked, c.event_no, c.tail_first, c.tail_hash, c.heard_at, d.status, d.generation, d.ring_id
-         FROM device_cursor c JOIN device d USING (device_no) WHERE c.device_no = ANY($1) ORDER BY c.device_no FOR UPDATE OF c",
+         FROM device_cursor c JOIN device d USING (device_no) WHERE c.device_no = ANY($1) ORDER BY c.device_no",
         device_nos,
     )
     .fetch_all(conn)

@@ -40,12 +40,22 @@ pub(super) async fn run(
     }
 }
 
-/// A device's next request is judged by what its last one left behind, so it waits for the next batch.
+/// A device's next request is judged by what its last one left behind, so it waits for the next batch. One may wait:
+/// an agent sends one batch at a time, and a device that sends thousands must not hold up the others.
 fn keep_one_per_device(taken: &mut Vec<Job>) -> Vec<Job> {
-    let mut devices = HashSet::new();
-    let (now, later) = std::mem::take(taken)
-        .into_iter()
-        .partition(|j| devices.insert(j.work.device_no()));
+    let (mut first, mut second) = (HashSet::new(), HashSet::new());
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    for job in std::mem::take(taken) {
+        let device_no = job.work.device_no();
+        let ours = matches!(job.work, Work::Deadline { .. });
+        if first.insert(device_no) {
+            now.push(job);
+        } else if second.insert(device_no) || ours {
+            later.push(job);
+        } else {
+            let _gone = job.reply.send(Err(NotTaken::Busy));
+        }
+    }
     *taken = now;
     later
 }

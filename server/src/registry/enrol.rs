@@ -109,6 +109,9 @@ pub async fn enrol(
         Some(identity.smbios_uuid).filter(|u| !PLACEHOLDER_UUIDS.contains(&u.as_u128()));
     let ek = identity.tpm_ek_sha256.as_deref();
     let known = devices::by_identity(&mut tx, ek, smbios_uuid, serial).await?;
+    if let Some(known) = &known {
+        take_over(known, &token, status, &identity)?;
+    }
     let id = known.as_ref().map_or_else(Uuid::new_v4, |d| d.id);
     let pin = known
         .as_ref()
@@ -174,6 +177,41 @@ pub async fn enrol(
     tx.commit().await?;
     tell(picture, &device, announced);
     Ok(Enrolled { device })
+}
+
+/// Whether a token may make a known device its next incarnation. What an enrolling machine says of itself is only
+/// claimed: a token must not reach devices that it could not have let in.
+fn take_over(
+    known: &Device,
+    token: &enrolment::Token,
+    status: DeviceStatus,
+    claimed: &devices::Identity,
+) -> Result<(), OpError> {
+    let refused = |code: &str, sentence: &str| {
+        Err(OpError::Refused {
+            code: code.into(),
+            sentence: sentence.into(),
+        })
+    };
+    if known.track_id != token.track_id && known.status != DeviceStatus::Revoked {
+        return refused(
+            "other_track",
+            "The device belongs to another track. Use a token of that track, or revoke it first.",
+        );
+    }
+    if status == DeviceStatus::AwaitingApproval && known.status == DeviceStatus::Admitted {
+        return refused(
+            "known",
+            "The device is known and admitted. Revoke it first, or use a token that lets devices in.",
+        );
+    }
+    if token.admission == "listed" && known.identity.serial != claimed.serial {
+        return refused(
+            "not_listed",
+            "The device is known under another serial, and that one is not the listed one.",
+        );
+    }
+    Ok(())
 }
 
 async fn record(

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::population;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
-use crate::store::devices::{self, Device, Identity};
+use crate::store::devices::{self, Device, DeviceStatus, Identity};
 use crate::store::{changes, cohorts, from_word, tracks};
 
 /// Longest text of an inventory field.
@@ -218,21 +218,38 @@ pub(super) async fn ring_of(
     Ok(place(&rules, TrackId(track), id, &subject, pin.map(RingId)).map(|r| r.0))
 }
 
-/// Takes in a device's inventory: facts, ledger, cohorts, ring and populations move in one transaction.
+/// Takes in a device's inventory: facts, ledger, cohorts, ring and populations move in one transaction. `generation`
+/// is that of the token it came with.
 ///
 /// # Errors
-/// [`OpError::NotFound`] for a device that is gone; [`OpError::Internal`].
+/// [`OpError::NotFound`] for a device that is gone, revoked or enrolled anew; [`OpError::Refused`] where it claims to be
+/// another machine; [`OpError::Internal`].
 pub async fn update(
     pool: &PgPool,
     catalogue: &Catalogue,
     picture: &Picture,
-    device_no: i32,
+    (device_no, generation): (i32, i32),
     new: ParsedInventory,
 ) -> Result<(), OpError> {
     let mut tx = pool.begin().await?;
-    let Some(before) = devices::lock(&mut tx, device_no).await? else {
+    // A slow body may arrive when the device is revoked or another incarnation by now.
+    let before = devices::lock(&mut tx, device_no).await?;
+    let current =
+        before.filter(|d| d.status == DeviceStatus::Admitted && d.generation == generation);
+    let Some(before) = current else {
         return Err(OpError::NotFound { what: "device" });
     };
+    let same_machine = Identity {
+        host_name: before.identity.host_name.clone(),
+        ..new.identity.clone()
+    };
+    if same_machine != before.identity {
+        return Err(OpError::Refused {
+            code: "identity".into(),
+            sentence: "Serial, SMBIOS UUID or TPM key are those of another machine. Enrol again."
+                .into(),
+        });
+    }
     if before.inventory_digest == new.digest.as_bytes() {
         return Ok(());
     }

@@ -70,8 +70,7 @@ pub async fn open(
     Ok(())
 }
 
-/// How the populations of a device's tracks change when the device becomes `after`. A device that started a content
-/// once stays targeted for it where it was, also when it moves or is revoked: it is in the denominator for ever.
+/// Changes the populations of a device's tracks when the device becomes `after`.
 ///
 /// # Errors
 /// When the database fails.
@@ -82,6 +81,24 @@ pub(super) async fn delta(
     after: &Device,
 ) -> anyhow::Result<()> {
     let mut changes = populations::Changes::new();
+    collect(&mut *conn, catalogue, before, after, &mut changes).await?;
+    populations::apply(conn, &changes).await?;
+    Ok(())
+}
+
+/// How populations change when a device becomes `after`; callers with many devices apply the sum, once and in one
+/// order. A device that started a content once stays targeted for it where it was, also when it moves or is revoked:
+/// it is in the denominator for ever.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn collect(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    before: Option<&Device>,
+    after: &Device,
+    changes: &mut populations::Changes,
+) -> anyhow::Result<()> {
     for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(after, 1)]) {
         if device.status != DeviceStatus::Admitted {
             continue;
@@ -103,6 +120,5 @@ pub(super) async fn delta(
             *changes.entry((kept.rollout, ring, class)).or_default() += sign;
         }
     }
-    populations::apply(conn, &changes).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::store::devices::{self, Device};
 use crate::store::tracks::{self, Ring};
-use crate::store::{audit, changes};
+use crate::store::{audit, changes, populations};
 
 /// A ring as people write it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -155,8 +155,9 @@ pub async fn define(
         rings.push(ring);
     }
     let moved = place_all(&mut tx, catalogue, track).await?;
-    changes::announce_devices(&mut tx, &moved, true).await?;
+    // Lanes ascending, as everywhere.
     changes::announce_control(&mut tx).await?;
+    changes::announce_devices(&mut tx, &moved, true).await?;
     let entry = audit::Entry {
         at: now,
         actor: Some(by),
@@ -176,12 +177,18 @@ async fn place_all(
     track: Uuid,
 ) -> anyhow::Result<Vec<i32>> {
     let mut moved = Vec::new();
+    let mut changes = populations::Changes::new();
     let mut after = 0;
     loop {
         let page = devices::page(&mut *conn, Some(track), after, 1000).await?;
         let Some(last) = page.last() else { break };
         after = last.device_no;
-        for device in page {
+        for listed in page {
+            // Locked and read again: it may have been revoked or enrolled anew since the page was read.
+            let device = devices::lock(&mut *conn, listed.device_no).await?;
+            let Some(device) = device.filter(|d| d.track_id == track) else {
+                continue;
+            };
             let ring = ring_of(
                 &mut *conn,
                 track,
@@ -197,11 +204,13 @@ async fn place_all(
                     ..device.clone()
                 };
                 devices::save(&mut *conn, &next).await?;
-                population::delta(&mut *conn, catalogue, Some(&device), &next).await?;
+                population::collect(&mut *conn, catalogue, Some(&device), &next, &mut changes)
+                    .await?;
                 moved.push(device.device_no);
             }
         }
     }
+    populations::apply(conn, &changes).await?;
     Ok(moved)
 }
 

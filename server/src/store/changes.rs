@@ -142,9 +142,13 @@ pub async fn after(
 /// When the database fails.
 pub async fn prune(conn: &mut PgConnection) -> sqlx::Result<u64> {
     Ok(
-        sqlx::query!("DELETE FROM change WHERE at < now() - interval '10 minutes'")
-            .execute(conn)
-            .await?
-            .rows_affected(),
+        // The newest of each lane stays: a replica that comes back sees by it what it missed.
+        sqlx::query!(
+            "DELETE FROM change c USING lane l
+             WHERE l.lane = c.lane AND c.n < l.n AND c.at < now() - interval '10 minutes'"
+        )
+        .execute(conn)
+        .await?
+        .rows_affected(),
     )
 }

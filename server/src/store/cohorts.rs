@@ -17,6 +17,9 @@ pub const KINDS: [CohortKind; 5] = [
     CohortKind::Edition,
 ];
 
+/// Values of one kind that get an id; later ones are `other`. A device that invents models can not use up the ids.
+const MOST_VALUES: i64 = 5_000;
+
 /// Id of the value `other` of a kind: for values first seen after a rollout started.
 #[must_use]
 pub fn other(kind: CohortKind) -> i16 {
@@ -47,15 +50,23 @@ pub async fn of(conn: &mut PgConnection, facts: &Facts) -> anyhow::Result<Vec<i1
     let kinds: Vec<String> = KINDS.iter().map(word).collect::<anyhow::Result<_>>()?;
     let mut found = lookup(&mut *conn, &kinds, &values).await?;
     if found.len() < KINDS.len() {
+        // Only what is missing: an id is spent for every row that is tried, and there are 32,767.
         sqlx::query!(
-            "INSERT INTO cohort (kind, value) SELECT * FROM UNNEST($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
-            &kinds, &values[..],
+            "INSERT INTO cohort (kind, value) SELECT k.kind, k.value FROM UNNEST($1::text[], $2::text[]) AS k (kind, value)
+             WHERE NOT EXISTS (SELECT FROM cohort c WHERE c.kind = k.kind AND c.value = k.value)
+               AND (SELECT count(*) FROM cohort c WHERE c.kind = k.kind) < $3
+             ON CONFLICT DO NOTHING",
+            &kinds, &values, MOST_VALUES,
         )
         .execute(&mut *conn)
         .await?;
         found = lookup(&mut *conn, &kinds, &values).await?;
     }
-    Ok(kinds.iter().filter_map(|k| found.get(k).copied()).collect())
+    Ok(kinds
+        .iter()
+        .zip(KINDS)
+        .map(|(word, kind)| found.get(word).copied().unwrap_or_else(|| other(kind)))
+        .collect())
 }
 
 async fn lookup(

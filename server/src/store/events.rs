@@ -120,7 +120,7 @@ pub async fn of_rollouts(
     devices: (i32, i32),
 ) -> sqlx::Result<Vec<(Uuid, LoggedEvent)>> {
     let rows = sqlx::query!(
-        r#"SELECT received_at, device_no, event_no, epoch, seq, kind, hash, body, (body ->> 'rollout')::uuid AS "rollout!"
+        r#"SELECT received_at, device_no, event_no, epoch, seq, kind, hash, body, body ->> 'rollout' AS "rollout!"
            FROM event WHERE body ? 'rollout' AND body ->> 'rollout' IS NOT NULL AND device_no >= $1 AND device_no < $2
            ORDER BY device_no, event_no"#,
         devices.0, devices.1,
@@ -129,7 +129,9 @@ pub async fn of_rollouts(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|r| {
+        .filter_map(|r| {
+            // Events of kinds that this server does not know may have anything under this name.
+            let rollout = Uuid::parse_str(&r.rollout).ok()?;
             let event = LoggedEvent {
                 received_at: r.received_at,
                 device_no: r.device_no,
@@ -140,7 +142,7 @@ pub async fn of_rollouts(
                 hash: r.hash,
                 body: r.body,
             };
-            (r.rollout, event)
+            Some((rollout, event))
         })
         .collect())
 }

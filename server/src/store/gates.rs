@@ -26,14 +26,23 @@ pub struct Gate {
     pub day_granted: i64,
 }
 
-/// Locks all gates of a rollout, first ring first.
+/// Locks all gates of a rollout, and returns them, first ring first. Rollouts of the same content on the same track
+/// share their evidence, so the gates of all of them are locked, in one order.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn lock(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Gate>> {
+    sqlx::query!(
+        "SELECT g.stage_id FROM stage_gate g JOIN rollout o ON o.id = g.rollout_id
+         JOIN rollout r ON r.id = $1 AND o.digest = r.digest AND o.track_id = r.track_id
+         ORDER BY g.rollout_id, g.position FOR UPDATE OF g",
+        rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query_as!(
         Gate,
-        "SELECT stage_id, open, version, granted, day, day_granted FROM stage_gate WHERE rollout_id = $1 ORDER BY position FOR UPDATE",
+        "SELECT stage_id, open, version, granted, day, day_granted FROM stage_gate WHERE rollout_id = $1 ORDER BY position",
         rollout,
     )
     .fetch_all(conn)

@@ -121,7 +121,8 @@ pub async fn add(
     Ok(())
 }
 
-/// One rollout, locked.
+/// One rollout, locked. Its key never changes, so rows that refer to it may be written meanwhile: permits and ingest
+/// write such rows while they hold what a decision waits for.
 ///
 /// # Errors
 /// When the database fails.
@@ -129,7 +130,7 @@ pub async fn lock(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Opti
     let row = sqlx::query_as!(
         Row,
         "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, reasons, version, created_at
-         FROM rollout WHERE id = $1 FOR UPDATE",
+         FROM rollout WHERE id = $1 FOR NO KEY UPDATE",
         id.0,
     )
     .fetch_optional(conn)

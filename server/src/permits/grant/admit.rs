@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
+use engine::assignment::Deadlines;
 use engine::halt::{HaltPolicy, assess};
 use engine::ids::CohortId;
 use uuid::Uuid;
@@ -147,14 +148,13 @@ impl Round<'_> {
         stored.gate_version = self.gate(candidate.stage).map(|g| g.version);
         stored.start_by = Some(self.now + START_WITHIN);
         stored.not_ready = None;
+        // Also for a permit that follows a lapsed one: the deadline tick may have had nothing more to look for.
+        let soon = self.service_now + TimeDelta::seconds(Deadlines::default().overdue_s);
+        stored.due_at = Some(stored.due_at.map_or(soon, |due| due.min(soon)));
+        stored.progress_at = self.service_now;
         if first {
             stored.cohorts = candidate.cohorts;
             stored.permitted_at = Some(self.service_now);
-            stored.progress_at = self.service_now;
-            stored.due_at = Some(
-                self.service_now
-                    + chrono::Duration::seconds(engine::assignment::Deadlines::default().overdue_s),
-            );
             *self.granted_per_stage.entry(candidate.stage).or_default() += 1;
             // What is granted now counts against the caps of the stages that are asked next in this round.
             self.evidence.all.started += 1;
