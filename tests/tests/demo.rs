@@ -8,7 +8,7 @@ fn options(plant: Option<Plant>) -> Options {
         headless: true,
         until_done: true,
         seed: 1,
-        devices: 300,
+        devices: 500,
         plant,
         log_filter: "warn".into(),
     }

@@ -175,6 +175,8 @@ async fn a_withdrawn_update_is_followed_by_one_for_those_it_concerns_alone() {
     let broad = lab.ring("broad", 3).await;
     let bad = lab.rollout(KB).await;
     broad.fail(bad, 1, codes::STORE).await;
+    // It holds a permit that it has not used when the update is pulled.
+    broad.devices[2].permit(bad).await;
     let (withdrawn, _) = lab.publish(KB).await;
     let by = lab.people.admin;
     lab.control
@@ -202,6 +204,7 @@ async fn a_withdrawn_update_is_followed_by_one_for_those_it_concerns_alone() {
     lab.apply(mend, submit).await.unwrap();
     lab.tick(mend).await;
     assert_eq!(broad.devices[0].order().await, "prepare");
+    assert_eq!(broad.devices[2].order().await, "prepare");
     assert_eq!(broad.devices[1].order().await, "nothing");
     broad.devices[1].make_ready(mend).await;
     assert_eq!(broad.devices[1].refusal(mend).await, "ring");

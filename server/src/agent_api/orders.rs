@@ -51,7 +51,8 @@ async fn decide(
         .filter(|s| s.assignment.started && !s.assignment.state.is_outcome())
         .filter(|s| is_of_this_incarnation(s, device))
     {
-        if let Some(offer) = offers.iter().find(|o| o.rollout == stored.rollout) {
+        let offer = offers.iter().find(|o| o.rollout == stored.rollout);
+        if let Some(offer) = offer.filter(|o| !is_let_go(o, stored)) {
             return Ok(begun(offer, stored, now));
         }
     }
@@ -100,6 +101,21 @@ async fn decide(
         }
     }
     Ok((Order::Nothing, why))
+}
+
+/// A rollout that is over for good lets go of a device on which nothing of it runs: a permit that was not used, or
+/// the pause between two steps of an update that was pulled. The device is free for what comes next; held, it would
+/// miss the very update that mends it.
+fn is_let_go(offer: &Offer, stored: &Stored) -> bool {
+    let pulled = matches!(
+        offer.state,
+        RolloutState::Withdrawn { .. } | RolloutState::Cancelled { .. }
+    );
+    match stored.assignment.state {
+        State::Permitted => offer.state.is_final(),
+        State::StepDone { .. } => pulled,
+        _ => false,
+    }
 }
 
 /// A machine that was reimaged in the middle of an installation knows nothing of it: what it had begun is found by

@@ -21,11 +21,11 @@ pub enum Plant {
 }
 
 impl Plant {
-    /// Lets the good update fail on one machine in three.
+    /// Lets the good update fail nearly everywhere.
     pub fn spoil(mut scenario: Scenario) -> anyhow::Result<Scenario> {
         let fault = Fault {
             name: "planted".into(),
-            rate: 0.33,
+            rate: 0.95,
             kb: Some(GOOD.parse()?),
             models: Vec::new(),
             bios: Vec::new(),

@@ -15,7 +15,7 @@ pub const BAD: &str = "KB5079391";
 pub const GOOD: &str = "KB5086672";
 
 /// How long the story may take in its own time before it counts as stuck.
-const PATIENCE: TimeDelta = TimeDelta::days(60);
+const PATIENCE: TimeDelta = TimeDelta::days(25);
 
 /// Steps between two looks of people at a rollout: twenty minutes.
 const LOOK_EVERY: u32 = 5;
