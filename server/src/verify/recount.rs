@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use agent_protocol::EventKind;
-use anyhow::Context;
 use engine::assignment::{Assignment, Report, State, fold};
 use engine::evidence::{Counts, Delta};
 use engine::ids::CohortId;
@@ -55,6 +54,7 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
         .await?
         .unwrap_or(0);
     let mut counters = Counters::new();
+    let mut findings = Vec::new();
     let mut from = 0;
     while from <= last {
         let mut histories: HashMap<(Uuid, i32), History> = HashMap::new();
@@ -65,9 +65,13 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
                     assignment: Assignment::offered(),
                     permitted: None,
                 });
-            replay(history, &event, &mut counters).with_context(|| {
-                format!("event {} of device {}", event.event_no, event.device_no)
-            })?;
+            // One event that does not fit must not hide what else is wrong.
+            if let Err(error) = replay(history, &event, &mut counters) {
+                findings.push(format!(
+                    "event {} of device {}: {error:#}",
+                    event.event_no, event.device_no
+                ));
+            }
         }
         from += CHUNK;
     }
@@ -95,21 +99,19 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     }
     let keys: std::collections::BTreeSet<_> =
         counters.keys().chain(found.keys()).copied().collect();
-    Ok(keys
-        .into_iter()
-        .filter_map(|key| {
-            let (counted, stored) = (
-                counters.get(&key).copied().unwrap_or_default(),
-                found.get(&key).copied().unwrap_or_default(),
-            );
-            (counted != stored).then(|| {
-                format!(
-                    "stage {} cohort {}: stored {stored:?}, recounted {counted:?}",
-                    key.0, key.1
-                )
-            })
+    findings.extend(keys.into_iter().filter_map(|key| {
+        let (counted, stored) = (
+            counters.get(&key).copied().unwrap_or_default(),
+            found.get(&key).copied().unwrap_or_default(),
+        );
+        (counted != stored).then(|| {
+            format!(
+                "stage {} cohort {}: stored {stored:?}, recounted {counted:?}",
+                key.0, key.1
+            )
         })
-        .collect())
+    }));
+    Ok(findings)
 }
 
 fn replay(
