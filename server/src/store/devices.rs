@@ -364,19 +364,6 @@ pub async fn new_epoch(
     Ok(())
 }
 
-/// Epoch of a device's events.
-///
-/// # Errors
-/// When the database fails.
-pub async fn epoch(conn: &mut PgConnection, device_no: i32) -> sqlx::Result<i32> {
-    sqlx::query_scalar!(
-        "SELECT epoch FROM device_cursor WHERE device_no = $1",
-        device_no
-    )
-    .fetch_one(conn)
-    .await
-}
-
 /// A device as lists show it: without facts and ledger, which can be long.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {

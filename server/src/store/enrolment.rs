@@ -76,19 +76,6 @@ pub async fn revoke_token(
         .await
 }
 
-/// Tokens, newest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn tokens(conn: &mut PgConnection) -> sqlx::Result<Vec<Token>> {
-    sqlx::query_as!(
-        Token,
-        "SELECT id, track_id, admission, uses_left, expires_at FROM enrolment_token WHERE revoked_at IS NULL ORDER BY created_at DESC, id",
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Spends a nonce; false where it was spent already.
 ///
 /// # Errors

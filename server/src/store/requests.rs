@@ -72,39 +72,6 @@ pub async fn open(conn: &mut PgConnection, rollout: RolloutId) -> anyhow::Result
     Ok(requests)
 }
 
-/// All requests of all rollouts, newest first, with their rollouts; only open ones if asked.
-///
-/// # Errors
-/// When the database fails.
-pub async fn all(
-    conn: &mut PgConnection,
-    open_only: bool,
-) -> anyhow::Result<Vec<(RolloutId, Request)>> {
-    let rows = sqlx::query!(
-        "SELECT rollout_id, id, stage_id, ask, requested_by, requested_at, needed, frozen, hash, state FROM request
-         WHERE NOT $1 OR phase = 'open' ORDER BY requested_at DESC, id LIMIT 500",
-        open_only,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut requests = Vec::with_capacity(rows.len());
-    for r in rows {
-        let row = Row {
-            id: r.id,
-            stage_id: r.stage_id,
-            ask: r.ask,
-            requested_by: r.requested_by,
-            requested_at: r.requested_at,
-            needed: r.needed,
-            frozen: r.frozen,
-            hash: r.hash,
-            state: r.state,
-        };
-        requests.push((RolloutId(r.rollout_id), parse(&mut *conn, row).await?));
-    }
-    Ok(requests)
-}
-
 /// Rollout of a request.
 ///
 /// # Errors

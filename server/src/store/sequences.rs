@@ -176,21 +176,6 @@ pub async fn by_digest(conn: &mut PgConnection, digest: Sha256) -> anyhow::Resul
     row.map(Stored::try_from).transpose()
 }
 
-/// All sequences, newest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn all(conn: &mut PgConnection) -> anyhow::Result<Vec<Stored>> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, state, body, digest, manifest, counter, withdrawn_reason, replaced_by, created_by, created_at
-         FROM sequence ORDER BY created_at DESC, id",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(Stored::try_from).collect()
-}
-
 /// Highest manifest counter that was published for a KB.
 ///
 /// # Errors
