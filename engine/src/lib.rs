@@ -26,6 +26,6 @@ pub mod policy;
 pub mod ring;
 pub mod rollout;
 pub mod stage;
-mod words;
+pub mod words;
 
 pub use decide::{Decision, Input, Refused, Snapshot, decide};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use chrono_tz::Tz;
 
 /// `2,343`.
-pub(crate) fn number(n: u64) -> String {
+pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -17,18 +17,18 @@ pub(crate) fn number(n: u64) -> String {
 }
 
 /// `1 device`, `2,343 devices`.
-pub(crate) fn devices(n: u64) -> String {
+pub fn devices(n: u64) -> String {
     count(n, "device")
 }
 
 /// `1 failure`, `3 failures`.
-pub(crate) fn count(n: u64, noun: &str) -> String {
+pub fn count(n: u64, noun: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{} {noun}{s}", number(n))
 }
 
 /// A share 0 to 1 as `9.2 %`; no decimals at 0 % and 100 %.
-pub(crate) fn share(share: f64) -> String {
+pub fn share(share: f64) -> String {
     if share <= 0.0 {
         "0 %".to_owned()
     } else if share >= 1.0 {
@@ -39,12 +39,12 @@ pub(crate) fn share(share: f64) -> String {
 }
 
 /// A limit 0 to 100 as people wrote it: `5 %`, `2.5 %`.
-pub(crate) fn limit(percent: f64) -> String {
+pub fn limit(percent: f64) -> String {
     format!("{percent} %")
 }
 
 /// `484 of 2,343 (20.7 %)`.
-pub(crate) fn part(part: u64, whole: u64) -> String {
+pub fn part(part: u64, whole: u64) -> String {
     if whole == 0 {
         return format!("{} of 0", number(part));
     }
@@ -58,7 +58,7 @@ pub(crate) fn part(part: u64, whole: u64) -> String {
 
 /// Part of a whole, 0 to 1; 0 of 0 is 0.
 #[allow(clippy::cast_precision_loss)] // Devices are far below 2^53.
-pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
+pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         return 0.0;
     }
@@ -66,7 +66,7 @@ pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// What people wrote, ended like a sentence.
-pub(crate) fn ended(text: &str) -> String {
+pub fn ended(text: &str) -> String {
     let text = text.trim();
     if text.ends_with(['.', '!', '?']) {
         text.to_owned()
@@ -76,7 +76,7 @@ pub(crate) fn ended(text: &str) -> String {
 }
 
 /// `4 d 5 h`, `3 h 20 min`, `50 s`: the two largest units.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let s = duration.num_seconds().max(0);
     let units = [
         (s / 86_400, "d"),
@@ -99,7 +99,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// `Thu 9 Apr 14:00 CEST`.
-pub(crate) fn time(at: DateTime<Utc>, tz: Tz) -> String {
+pub fn time(at: DateTime<Utc>, tz: Tz) -> String {
     at.with_timezone(&tz)
         .format("%a %-d %b %H:%M %Z")
         .to_string()

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent_api::keys::AgentKeys;
-use crate::clock::SharedClock;
+use crate::auth::Passwords;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::control::{Control, IngestHealth};
 use crate::drivers::Drivers;
@@ -37,6 +38,12 @@ pub struct App {
     pub pool: PgPool,
     /// Where time comes from.
     pub clock: SharedClock,
+    /// The machine's clock, for people at browsers: a session is as long as their day, whatever runs faster.
+    pub wall_clock: SharedClock,
+    /// Passwords of people.
+    pub passwords: Arc<Passwords>,
+    /// Cancelled when the server begins to stop: streams that have no end of their own end.
+    pub closing: CancellationToken,
     /// The write path of rollouts.
     pub control: Control,
     /// Where telemetry goes.
@@ -144,6 +151,9 @@ impl Running {
         let app = App {
             pool,
             clock,
+            wall_clock: Arc::new(SystemClock),
+            passwords: Arc::default(),
+            closing: CancellationToken::new(),
             control,
             ingest,
             permits,

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Parts, Running};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Flags};
 use crate::database::Database;
 use crate::secret::ServerSecret;
@@ -46,8 +46,16 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Admin {
-    /// Add an admin and print an API token, once
+    /// Add an admin and print, once, an API token and a link with which they choose a password
     Create {
+        /// Name
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print a link with which someone who is there already chooses a password: the way back in when nobody can sign in
+    Link {
         /// Name
         #[arg(long)]
         name: String,
@@ -94,20 +102,70 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 println!("The schema is up to date.");
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Admin(Admin::Create { name, flags }) => {
-                let database = Database::open(&configured(&flags)?).await?;
-                store::migrate(&database.pool).await?;
-                let made = auth::create_admin(&database.pool, &SystemClock, &name).await;
-                database.close().await;
-                let (_, token) = made?;
-                println!("{name} is an admin. API token, shown once:\n{token}");
-                Ok(ExitCode::SUCCESS)
-            }
+            Command::Admin(what) => admin(what).await.map(|()| ExitCode::SUCCESS),
             Command::Verify(what) => check(what).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Healthcheck(options) => healthcheck(options).await,
         }
     })
+}
+
+async fn admin(what: Admin) -> anyhow::Result<()> {
+    let (Admin::Create { flags, .. } | Admin::Link { flags, .. }) = &what;
+    let config = configured(flags)?;
+    let database = Database::open(&config).await?;
+    let done = async {
+        store::migrate(&database.pool).await?;
+        match &what {
+            Admin::Create { name, .. } => {
+                let (id, token) = auth::create_admin(&database.pool, &SystemClock, name).await?;
+                println!("{name} is an admin. API token, shown once:\n{token}");
+                print_link(&database, &config, name, id).await
+            }
+            Admin::Link { name, .. } => {
+                let people = store::people::all(&mut *database.pool.acquire().await?).await?;
+                let person = people.iter().find(|p| p.name == *name);
+                let person = person.with_context(|| format!("there is nobody named {name}"))?;
+                print_link(&database, &config, name, person.id).await
+            }
+        }
+    };
+    let done: anyhow::Result<()> = done.await;
+    database.close().await;
+    done
+}
+
+/// Prints a link to choose a password. People who reach the server by another name put that in front.
+async fn print_link(
+    database: &Database,
+    config: &Config,
+    name: &str,
+    person: uuid::Uuid,
+) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let (link, _) = auth::make_link(&database.pool, person, None, now).await?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    println!(
+        "{name} chooses a password here, once and within 24 hours:\n{scheme}://{}/welcome/{}",
+        config.listen,
+        link.show()
+    );
+    Ok(())
+}
+
+/// Without people nobody could come in: the first start makes an admin and prints their link.
+async fn first_admin(database: &Database, config: &Config) -> anyhow::Result<()> {
+    const NAME: &str = "admin";
+    let people = store::people::all(&mut *database.pool.acquire().await?).await?;
+    if !people.is_empty() {
+        return Ok(());
+    }
+    let admin = auth::first_admin(&database.pool, &SystemClock, NAME).await?;
+    print_link(database, config, NAME, admin).await
 }
 
 fn configured(flags: &Flags) -> anyhow::Result<Config> {
@@ -122,6 +180,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         .with_context(|| format!("can not make content_dir {}", config.content_dir.display()))?;
     let database = Database::open(&config).await?;
     store::migrate(&database.pool).await?;
+    first_admin(&database, &config).await?;
     let secret = ServerSecret::load_or_create(&config.secret_file)?;
     let parts = Parts {
         pool: database.pool.clone(),
@@ -152,10 +211,10 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
     println!("Ringfence listens on {scheme}://{address}");
     let handle = Handle::new();
     tokio::spawn({
-        let handle = handle.clone();
+        let (handle, app) = (handle.clone(), running.app.clone());
         async move {
             stopped().await;
-            serve::stop(&handle);
+            serve::stop(&handle, &app);
         }
     });
     let served = serve::serve(

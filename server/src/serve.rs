@@ -26,7 +26,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::fleet::FRESH_FOR;
 use crate::http::{Failure, problem};
-use crate::{admin_api, agent_api, store};
+use crate::{admin_api, agent_api, store, web};
 
 /// A request takes no longer than this; downloads of packages answer at once and stream on.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// All routes.
 pub fn router(app: App, config: Arc<Config>) -> Router {
     let id = HeaderName::from_static("x-request-id");
+    let pages = web::router(&app, config.tls.is_some());
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
@@ -54,21 +55,13 @@ pub fn router(app: App, config: Arc<Config>) -> Router {
     Router::new()
         .nest(agent_protocol::BASE_PATH, agent_api::router())
         .nest("/api/v1", admin_api::router())
+        .merge(pages)
         .route("/healthz", get(async || "alive"))
         .route("/readyz", get(ready))
-        .fallback(not_found)
+        .fallback(web::not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(layers)
         .with_state(app)
-}
-
-async fn not_found() -> Failure {
-    Failure::Problem(Box::new(problem(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "Not found",
-        "There is nothing at this address.",
-    )))
 }
 
 async fn wrong_method() -> Failure {
@@ -193,6 +186,7 @@ pub async fn serve(
 }
 
 /// Tells a server to take no more connections, and waits for open requests up to ten seconds.
-pub fn stop(handle: &Handle<SocketAddr>) {
+pub fn stop(handle: &Handle<SocketAddr>, app: &App) {
+    app.closing.cancel();
     handle.graceful_shutdown(Some(GRACE));
 }

@@ -4,23 +4,20 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use chrono::{DateTime, Utc};
 use engine::Input;
-use engine::approval::{Approval, Ask, Frozen, RequestState};
-use engine::ids::{RequestId, RolloutId, StageId};
-use engine::rollout::Actor;
-use serde::{Deserialize, Serialize};
+use engine::ids::{RequestId, RolloutId};
+use serde::Deserialize;
 use servicing::Sha256;
 use uuid::Uuid;
 
-use super::extract::{All, At, Because, Query, limit, reading, tracks_of};
 use super::rollouts::{Moved, act};
 use crate::app::App;
 use crate::auth::{Approver, Viewer};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
-use crate::store::requests::{self, Listed};
-use crate::store::{phase, rollouts};
+use crate::http::{All, At, Because, Body, Failure, Query, limit};
+use crate::store;
+use crate::store::{requests, rollouts};
+use crate::views::RequestLine;
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -46,60 +43,14 @@ struct Yes {
     hash: Sha256,
 }
 
-/// A request with what is approved and its hash.
-#[derive(Debug, Serialize)]
-pub struct RequestLine {
-    id: RequestId,
-    rollout: RolloutId,
-    track: Uuid,
-    stage: StageId,
-    ring_name: String,
-    ask: Ask,
-    requested_by: Actor,
-    requested_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    needed: u8,
-    approvals: Vec<Approval>,
-    /// When the yes of an only admin counts.
-    effective_at: Option<DateTime<Utc>>,
-    state: String,
-    state_detail: RequestState,
-    hash: Sha256,
-    frozen: Frozen,
-}
-
-impl From<Listed> for RequestLine {
-    fn from(listed: Listed) -> Self {
-        let request = listed.request;
-        Self {
-            id: request.id,
-            rollout: listed.rollout,
-            track: listed.track,
-            stage: request.stage,
-            ring_name: listed.ring,
-            expires_at: request.expires_at(),
-            effective_at: request.effective_at(),
-            ask: request.ask,
-            requested_by: request.requested_by,
-            requested_at: request.requested_at,
-            needed: request.needed,
-            approvals: request.approvals,
-            state: phase(&request.state).unwrap_or_default(),
-            state_detail: request.state,
-            hash: request.hash,
-            frozen: request.frozen,
-        }
-    }
-}
-
 async fn list(
     State(app): State<App>,
     caller: Viewer,
     Query(asked): Query<Asked>,
 ) -> Result<Json<All<RequestLine>>, Failure> {
     let limit = limit(asked.limit, 50, 200)?;
-    let tracks = tracks_of(caller, asked.track)?;
-    let mut tx = reading(&app.pool).await?;
+    let tracks = caller.asked(asked.track)?;
+    let mut tx = store::reading(&app.pool).await?;
     let listed = requests::page(&mut tx, tracks.as_deref(), None, asked.open, limit).await?;
     Ok(Json(All {
         items: listed.into_iter().map(RequestLine::from).collect(),

@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Page, Query, limit, reading};
 use crate::app::App;
 use crate::auth::Auditor;
 use crate::error::OpError;
-use crate::http::Failure;
+use crate::http::{Failure, Page, Query, limit};
+use crate::store;
 use crate::store::audit::{self, Stored};
 
 /// Calls of this aggregate.
@@ -58,7 +58,7 @@ async fn list(
 async fn verify(State(app): State<App>, caller: Auditor) -> Result<Json<Verified>, Failure> {
     caller.everywhere()?;
     // As of one moment: an entry that is appended meanwhile is no break.
-    let mut tx = reading(&app.pool).await?;
+    let mut tx = store::reading(&app.pool).await?;
     match audit::verify(&mut tx).await {
         Ok((entries, head)) => Ok(Json(Verified {
             holds: true,

@@ -8,15 +8,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::device_page::DevicePage;
-use super::extract::{At, Page, Query, limit, reading, tracks_of};
 use crate::app::App;
 use crate::auth::{Admin, As, OnTrack, Right, Viewer};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{At, Body, Failure, Page, Query, limit};
 use crate::registry;
+use crate::store;
 use crate::store::devices::{self, Device, DeviceStatus, Summary};
 use crate::store::seen;
+use crate::views::DevicePage;
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -86,7 +86,7 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<DeviceLine, i32>>, Failure> {
     let limit = limit(asked.limit, 100, 1000)?;
-    let tracks = tracks_of(caller, asked.track)?;
+    let tracks = caller.asked(asked.track)?;
     let mut conn = app.pool.acquire().await?;
     let found = devices::summaries(
         &mut conn,
@@ -118,7 +118,7 @@ async fn one(
     At(id): At<Uuid>,
 ) -> Result<Json<DevicePage>, Failure> {
     over(&app, caller, id).await?;
-    let mut tx = reading(&app.pool).await?;
+    let mut tx = store::reading(&app.pool).await?;
     let device = devices::by_id(&mut tx, id)
         .await?
         .ok_or(OpError::NotFound { what: "device" })?;

@@ -8,12 +8,11 @@ use axum::routing::{delete, get};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::extract::{At, Page, Query, limit, tracks_of};
-use super::operations::{self, NewEnrolmentToken};
 use crate::app::App;
 use crate::auth::Admin;
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{At, Body, Failure, Page, Query, limit};
+use crate::operations::{self, NewEnrolmentToken};
 use crate::store::enrolment::{self, Token};
 
 /// Calls of this aggregate.
@@ -45,7 +44,7 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<Token, Uuid>>, Failure> {
     let limit = limit(asked.limit, 50, 200)?;
-    let tracks = tracks_of(caller, asked.track)?;
+    let tracks = caller.asked(asked.track)?;
     let items = enrolment::token_page(
         &mut *app.pool.acquire().await?,
         tracks.as_deref(),

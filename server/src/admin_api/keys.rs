@@ -11,12 +11,11 @@ use chrono::{DateTime, Utc};
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
-use super::extract::All;
-use super::operations;
 use crate::app::App;
 use crate::auth::{Admin, Viewer};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{All, Body, Failure};
+use crate::operations;
 use crate::store::sequences::{self, PublisherKey};
 
 /// Calls of this aggregate.

@@ -1,18 +1,14 @@
 //! The admin API: JSON over HTTPS for people, scripts and pages, with an API token as bearer.
 //!
 //! Handlers extract, operate and present; rules live in `engine`, writes in `control`, `registry`, `auth` and
-//! [`operations`]. A caller sees the tracks on which they have a role: everything else is 404 for them.
+//! `operations`; what is shown is read by `views`. A caller sees the tracks on which they have a role: everything else is 404 for them.
 
 mod approvals;
 mod audit;
-mod device_page;
 mod devices;
 mod enrolment;
-mod extract;
 mod keys;
-pub mod operations;
 mod people;
-mod rollout_page;
 mod rollouts;
 mod sequences;
 mod tracks;

@@ -8,10 +8,9 @@ use axum::routing::{delete, get, post};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::extract::{All, At};
 use crate::app::App;
 use crate::auth::{self, Admin, Grant, NewPerson, NewToken, TokenShown, Viewer};
-use crate::http::{Body, Failure};
+use crate::http::{All, At, Body, Failure};
 use crate::store::people::{self, Account, ApiToken};
 
 /// Newest tokens that a list shows.

@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::extract::{At, Because, Page, Query, limit, reading, tracks_of};
-use super::rollout_page::{RolloutLine, RolloutPage};
 use crate::app::App;
 use crate::auth::{Admin, As, OnTrack, Operator, Right, Viewer};
 use crate::control::{Approvals, NewRollout};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{At, Because, Body, Failure, Page, Query, limit};
+use crate::store;
 use crate::store::decisions::{self, Recorded};
 use crate::store::people::Role;
 use crate::store::rollouts;
+use crate::views::{RolloutLine, RolloutPage};
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -128,13 +128,13 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<RolloutLine, Uuid>>, Failure> {
     let limit = limit(asked.limit, 50, 200)?;
-    let tracks = tracks_of(caller, asked.track)?;
-    let mut tx = reading(&app.pool).await?;
+    let tracks = caller.asked(asked.track)?;
+    let mut tx = store::reading(&app.pool).await?;
     let mut items = Vec::new();
     for stored in rollouts::page(&mut tx, tracks.as_deref(), asked.before, limit).await? {
         items.push(RolloutLine::read(&mut tx, &app.catalogue, stored).await?);
     }
-    Ok(Json(Page::of(items, limit, RolloutLine::id)))
+    Ok(Json(Page::of(items, limit, |r| r.id)))
 }
 
 async fn create(
@@ -159,7 +159,7 @@ async fn one(
 ) -> Result<Json<RolloutPage>, Failure> {
     let id = RolloutId(id);
     over(&app, caller, id).await?;
-    let mut tx = reading(&app.pool).await?;
+    let mut tx = store::reading(&app.pool).await?;
     let stored = rollouts::by_id(&mut tx, id)
         .await?
         .ok_or(OpError::NotFound { what: "rollout" })?;

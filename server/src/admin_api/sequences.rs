@@ -9,11 +9,10 @@ use serde::Deserialize;
 use servicing::{KbNumber, Sequence, SignedManifest};
 use uuid::Uuid;
 
-use super::extract::{At, Page, Query, Why, limit};
 use crate::app::App;
 use crate::auth::{Admin, Operator, Viewer};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{At, Body, Failure, Page, Query, Why, limit};
 use crate::store::sequences::{self, Stored, Summary};
 
 /// Calls of this aggregate.

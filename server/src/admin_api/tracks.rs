@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::extract::{All, At, reading};
-use super::operations;
 use crate::app::App;
 use crate::auth::{Admin, Viewer};
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{All, At, Body, Failure};
+use crate::operations;
 use crate::registry::{self, RingInput};
+use crate::store;
 use crate::store::tracks::{self, Ring, Track};
 
 /// Calls of this aggregate.
@@ -98,7 +98,7 @@ async fn one(
     At(id): At<Uuid>,
 ) -> Result<Json<TrackPage>, Failure> {
     let id = caller.on(id)?.track();
-    let mut tx = reading(&app.pool).await?;
+    let mut tx = store::reading(&app.pool).await?;
     let track = tracks::by_id(&mut tx, id)
         .await?
         .ok_or(OpError::NotFound { what: "track" })?;

@@ -11,7 +11,7 @@ use super::Secret;
 use crate::clock::Clock;
 use crate::error::OpError;
 use crate::store::people::{self, Account, Role};
-use crate::store::{audit, tracks};
+use crate::store::{audit, sign_in, tracks};
 
 /// Every call looks up its caller among all people, and lists of them come whole.
 const MOST_PEOPLE: usize = 2000;
@@ -54,34 +54,46 @@ pub async fn create_admin(
     name: &str,
 ) -> anyhow::Result<(Uuid, String)> {
     let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let id = admin(&mut tx, name, now).await?;
+    let secret = Secret::api();
+    let expires_at = now + FIRST_TOKEN;
+    let token =
+        people::add_token(&mut tx, id, "first token", &secret.hash(), now, expires_at).await?;
+    let body = json!({ "name": name, "roles": [EVERYWHERE], "token": token, "token_expires_at": expires_at });
+    record(&mut tx, now, None, "person_added", id, body).await?;
+    tx.commit().await.context("the admin was not added")?;
+    Ok((id, secret.show()))
+}
+
+/// Adds an admin of everything without a token: for the first start, which prints a link to choose a password.
+///
+/// # Errors
+/// As [`create_admin`].
+pub async fn first_admin(pool: &PgPool, clock: &dyn Clock, name: &str) -> anyhow::Result<Uuid> {
+    let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let id = admin(&mut tx, name, now).await?;
+    let body = json!({ "name": name, "roles": [EVERYWHERE] });
+    record(&mut tx, now, None, "person_added", id, body).await?;
+    tx.commit().await.context("the admin was not added")?;
+    Ok(id)
+}
+
+/// What an admin of everything is given.
+const EVERYWHERE: Grant = Grant {
+    role: Role::Admin,
+    track: None,
+};
+
+async fn admin(conn: &mut PgConnection, name: &str, now: DateTime<Utc>) -> anyhow::Result<Uuid> {
     let name = name_of(name).map_err(|_| {
         anyhow::anyhow!("a name has 1 to 100 characters, none of them a control character")
     })?;
-    let admin = Grant {
-        role: Role::Admin,
-        track: None,
-    };
-    let mut tx = pool.begin().await?;
-    let account = match add(&mut tx, &name, &[admin], now).await {
+    match add(conn, &name, &[EVERYWHERE], now).await {
         Err(OpError::Conflict(why)) => anyhow::bail!("{name}: {why}"),
-        other => other?,
-    };
-    let secret = Secret::api();
-    let expires_at = now + FIRST_TOKEN;
-    let token = people::add_token(
-        &mut tx,
-        account.id,
-        "first token",
-        &secret.hash(),
-        now,
-        expires_at,
-    )
-    .await?;
-    let body =
-        json!({ "name": name, "roles": [admin], "token": token, "token_expires_at": expires_at });
-    record(&mut tx, now, None, "person_added", account.id, body).await?;
-    tx.commit().await.context("the admin was not added")?;
-    Ok((account.id, secret.show()))
+        other => Ok(other?.id),
+    }
 }
 
 /// Adds someone.
@@ -206,6 +218,7 @@ pub async fn set_enabled(
         )));
     }
     people::set_enabled(&mut tx, person, enabled).await?;
+    sign_in::end_sessions_of(&mut tx, person).await?;
     someone_administers(&mut tx).await?;
     let action = if enabled {
         "person_enabled"
@@ -266,11 +279,9 @@ async fn give(conn: &mut PgConnection, person: Uuid, roles: &[Grant]) -> Result<
 }
 
 pub(super) async fn find(conn: &mut PgConnection, person: Uuid) -> Result<Account, OpError> {
-    let account = people::all(conn)
+    people::by_id(conn, person)
         .await?
-        .into_iter()
-        .find(|a| a.id == person);
-    account.ok_or(OpError::NotFound { what: "person" })
+        .ok_or(OpError::NotFound { what: "person" })
 }
 
 async fn check(conn: &mut PgConnection, roles: &[Grant]) -> Result<(), OpError> {

@@ -1,4 +1,5 @@
-//! Whoever holds a valid API token. Checked before a path, a query string or a body is read.
+//! Whoever holds a valid API token, or sits at a browser that is signed in. Checked before a path, a query string or
+//! a body is read.
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -6,6 +7,7 @@ use axum::http::request::Parts;
 use engine::ids::PersonId;
 use uuid::Uuid;
 
+use super::Browser;
 use super::token::api_hash;
 use crate::app::App;
 use crate::http::Failure;
@@ -15,27 +17,38 @@ const NO_TOKEN: &str = "Send an API token as a bearer token.";
 const BAD_TOKEN: &str =
     "The API token is unknown, expired or revoked, or its owner may not sign in.";
 
+const SIGN_IN: &str = "Sign in first.";
+
 /// An enabled person, whatever their roles.
 #[derive(Debug, Clone)]
-pub struct Caller(Account);
+pub struct Caller {
+    account: Account,
+    browser: Option<Browser>,
+}
 
 impl Caller {
     /// Who.
     #[must_use]
     pub fn person(&self) -> PersonId {
-        PersonId(self.0.id)
+        PersonId(self.account.id)
     }
 
     /// Their account.
     #[must_use]
     pub fn account(&self) -> &Account {
-        &self.0
+        &self.account
+    }
+
+    /// Their session, where they come with a browser.
+    #[must_use]
+    pub fn browser(&self) -> Option<&Browser> {
+        self.browser.as_ref()
     }
 
     /// Has some role on the track: what others can not see is not there for them.
     #[must_use]
     pub fn sees(&self, track: Uuid) -> bool {
-        self.0
+        self.account
             .roles
             .iter()
             .any(|(_, t)| t.is_none_or(|t| t == track))
@@ -46,11 +59,28 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        // Set by the guard of pages alone: a cookie is worth nothing at the APIs.
+        if let Some(browser) = parts.extensions.get::<Option<Browser>>() {
+            let browser = browser.clone().ok_or(Failure::Unauthorized(SIGN_IN))?;
+            let mut conn = app.pool.acquire().await?;
+            let account = people::by_id(&mut conn, browser.person)
+                .await?
+                .filter(|a| a.enabled)
+                .ok_or(Failure::Unauthorized(SIGN_IN))?;
+            return Ok(Self {
+                account,
+                browser: Some(browser),
+            });
+        }
         let token = bearer(parts).ok_or(Failure::Unauthorized(NO_TOKEN))?;
         let hash = api_hash(token).ok_or(Failure::Unauthorized(BAD_TOKEN))?;
         let mut conn = app.pool.acquire().await?;
         let account = people::by_token(&mut conn, &hash, app.clock.now()).await?;
-        account.map(Self).ok_or(Failure::Unauthorized(BAD_TOKEN))
+        let account = account.ok_or(Failure::Unauthorized(BAD_TOKEN))?;
+        Ok(Self {
+            account,
+            browser: None,
+        })
     }
 }
 

@@ -1,20 +1,26 @@
-//! Who people are and what they may do: API tokens, roles as parameters of handlers, and accounts.
+//! Who people are and what they may do: API tokens, browser sessions, roles as parameters of handlers, and accounts.
 //!
 //! Asking for a role is the check: [`Operator`] and the others have no constructor but their axum extractor. What a
 //! track holds is then reached by [`As::on`], which hides tracks that the caller may not see.
 
 mod accounts;
 mod api_tokens;
+pub mod browser;
 mod caller;
+mod password;
 mod roles;
+mod sign_in;
 mod token;
 
 pub use accounts::{
-    Grant, NewPerson, add_person, create_admin, grant_roles, set_enabled, set_roles,
+    Grant, NewPerson, add_person, create_admin, first_admin, grant_roles, set_enabled, set_roles,
 };
 pub use api_tokens::{NewToken, TokenShown, add_token, revoke_token, tokens};
+pub use browser::Browser;
 pub use caller::Caller;
+pub use password::Passwords;
 pub use roles::{
     Admin, Approver, As, Auditor, Everywhere, OnTrack, Operator, Right, Viewer, kinds,
 };
+pub use sign_in::{SignIn, choose_password, link_owner, make_link, sign_in};
 pub use token::{Secret, hash_of};

@@ -121,6 +121,21 @@ fn tracks_of<R: Right>(account: &Account) -> Option<Vec<Uuid>> {
     Some(given().filter_map(|(_, track)| *track).collect())
 }
 
+impl Caller {
+    /// Tracks on which they have a right; none: on all of them.
+    #[must_use]
+    pub fn tracks_with<R: Right>(&self) -> Option<Vec<Uuid>> {
+        tracks_of::<R>(self.account())
+    }
+
+    /// They have a right on this track.
+    #[must_use]
+    pub fn may<R: Right>(&self, track: Uuid) -> bool {
+        self.tracks_with::<R>()
+            .is_none_or(|tracks| tracks.contains(&track))
+    }
+}
+
 impl<R: Right> As<R> {
     /// Who.
     #[must_use]
@@ -132,6 +147,17 @@ impl<R: Right> As<R> {
     #[must_use]
     pub fn tracks(&self) -> Option<Vec<Uuid>> {
         tracks_of::<R>(self.caller.account())
+    }
+
+    /// Tracks that a list is about: the one that was asked for, or all on which the caller has the right (none: all).
+    ///
+    /// # Errors
+    /// As [`As::on`].
+    pub fn asked(self, track: Option<Uuid>) -> Result<Option<Vec<Uuid>>, Failure> {
+        match track {
+            Some(track) => Ok(Some(vec![self.on(track)?.track()])),
+            None => Ok(self.tracks()),
+        }
     }
 
     /// The right on this track.
@@ -150,7 +176,7 @@ impl<R: Right> As<R> {
         if !self.caller.sees(track) {
             return Err(OpError::NotFound { what }.into());
         }
-        if !self.tracks().is_none_or(|tracks| tracks.contains(&track)) {
+        if !self.caller.may::<R>(track) {
             return Err(Failure::Forbidden(format!(
                 "This needs the role {} on this track.",
                 R::NAME

@@ -1,4 +1,4 @@
-//! Secrets that are shown once: API tokens and enrolment tokens. Only their SHA-256 is stored.
+//! Secrets that are shown once: API tokens, enrolment tokens, links to choose a password. Only their SHA-256 is stored.
 
 use std::fmt;
 
@@ -12,6 +12,9 @@ const API: &str = "rf_";
 
 /// What enrolment tokens begin with.
 const ENROLMENT: &str = "rfe_";
+
+/// What links to choose a password end with.
+const LINK: &str = "rfl_";
 
 /// Length of 32 bytes in base64url without padding.
 const ENCODED: usize = 43;
@@ -30,6 +33,12 @@ impl Secret {
     #[must_use]
     pub fn enrolment() -> Self {
         Self::fresh(ENROLMENT)
+    }
+
+    /// The end of a new link to choose a password.
+    #[must_use]
+    pub fn link() -> Self {
+        Self::fresh(LINK)
     }
 
     fn fresh(prefix: &str) -> Self {

@@ -238,7 +238,7 @@ impl World {
 
     /// Stops everything. Nothing is left running, and the files are gone.
     pub async fn end(self) {
-        serve::stop(&self.handle);
+        serve::stop(&self.handle, &self.running.app);
         let _served = self.server.await;
         // Drivers sleep on the virtual clock; they end when they are told to.
         self.running.stop().await;

@@ -20,7 +20,7 @@ use crate::clock::SharedClock;
 use crate::control::{Control, IngestHealth};
 use crate::fleet::{Picture, flush};
 use crate::ingest::Ingest;
-use crate::store::{self, changes, enrolment, events, rollouts, service_clock};
+use crate::store::{self, changes, enrolment, events, rollouts, service_clock, sign_in};
 use leader::Leader;
 
 /// Days for which partitions of the event log stand ready.
@@ -147,6 +147,8 @@ impl Drivers {
         if is_due(chores.forgotten, now, TimeDelta::minutes(10)) {
             changes::prune(&mut *conn).await?;
             enrolment::forget_nonces(&mut *conn, now).await?;
+            // What has expired by real time: sessions do not run on the clock of rollouts.
+            sign_in::sweep(&mut *conn).await?;
             chores.forgotten = Some(now);
         }
         chores.ticks = chores.ticks.wrapping_add(1);

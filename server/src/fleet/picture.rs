@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::store::devices::Sketch;
@@ -78,6 +78,8 @@ pub struct Picture {
     service_minutes: AtomicU32,
     /// Wakes the reader early.
     pub wake: Notify,
+    /// Counts the reads that found something new.
+    changed: watch::Sender<u64>,
 }
 
 impl Default for Picture {
@@ -89,11 +91,23 @@ impl Default for Picture {
             reads: AtomicU64::new(0),
             service_minutes: AtomicU32::new(0),
             wake: Notify::new(),
+            changed: watch::Sender::new(0),
         }
     }
 }
 
 impl Picture {
+    /// Tells those who watch that something was committed.
+    pub(super) fn tell_change(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Counts the reads that found something new: for pages that show it.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     fn slot(&self, device_no: i32) -> Option<&Slot> {
         let no = usize::try_from(device_no).ok()?;
         self.blocks.get(no / BLOCK)?.get()?.get(no % BLOCK)

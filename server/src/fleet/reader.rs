@@ -124,6 +124,9 @@ impl Reader {
                 self.picture.advance(&change.device_nos, change.n);
             }
             self.cursors = cursors;
+            if !page.is_empty() {
+                self.picture.tell_change();
+            }
             if !full {
                 break;
             }

@@ -19,6 +19,7 @@ pub mod rollouts;
 pub mod seen;
 pub mod sequences;
 pub mod service_clock;
+pub mod sign_in;
 pub mod tracks;
 
 use std::str::FromStr;
@@ -27,8 +28,8 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
 
 /// Opens a pool. Small on purpose: on few cores more connections make each of them slower.
 ///
@@ -45,6 +46,15 @@ pub async fn connect(url: &str, size: u32) -> anyhow::Result<PgPool> {
         .connect_with(options)
         .await
         .context("can not connect to PostgreSQL")
+}
+
+/// A transaction in which everything is read as of one moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reading(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await
 }
 
 /// Brings the schema up to date. Migrations are append-only.

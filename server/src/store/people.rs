@@ -147,9 +147,17 @@ pub async fn by_token(
     .fetch_optional(&mut *conn)
     .await?;
     match person {
-        Some(person) => Ok(all(conn).await?.into_iter().find(|a| a.id == person)),
+        Some(person) => by_id(conn, person).await,
         None => Ok(None),
     }
+}
+
+/// Someone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<Account>> {
+    Ok(all(conn).await?.into_iter().find(|a| a.id == id))
 }
 
 /// Everyone, by name.

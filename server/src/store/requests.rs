@@ -208,3 +208,26 @@ pub async fn page(
     }
     Ok(listed)
 }
+
+/// How many open requests wait for someone: on these tracks (none: on all), not of their own making, not answered by
+/// them yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_due(
+    conn: &mut PgConnection,
+    person: Uuid,
+    tracks: Option<&[Uuid]>,
+) -> sqlx::Result<u64> {
+    let n = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM request q JOIN rollout r ON r.id = q.rollout_id
+           WHERE q.phase = 'open' AND ($2::uuid[] IS NULL OR r.track_id = ANY($2))
+             AND r.author <> $1 AND q.requested_by IS DISTINCT FROM $1
+             AND NOT EXISTS (SELECT FROM approval a WHERE a.request_id = q.id AND a.person_id = $1)"#,
+        person,
+        tracks,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(super::count(n))
+}

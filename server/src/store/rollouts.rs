@@ -406,3 +406,18 @@ pub async fn is_prepared(conn: &mut PgConnection, id: RolloutId) -> sqlx::Result
     .fetch_one(conn)
     .await
 }
+
+/// How many rollouts go on or are stopped for now: on these tracks (none: on all).
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_open(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> sqlx::Result<u64> {
+    let n = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM rollout
+           WHERE phase IN ('scheduled', 'active', 'paused', 'halted') AND ($1::uuid[] IS NULL OR track_id = ANY($1))"#,
+        tracks,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(count(n))
+}

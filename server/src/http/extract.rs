@@ -4,12 +4,9 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, Postgres, Transaction};
-use uuid::Uuid;
 
-use crate::auth::{As, Right};
+use super::Failure;
 use crate::error::OpError;
-use crate::http::Failure;
 
 /// Longest reason that people may give.
 const LONGEST_REASON: usize = 1000;
@@ -83,6 +80,7 @@ pub struct Because {
 
 impl Because {
     /// Its text.
+    #[must_use]
     pub fn text(self) -> String {
         self.reason.0
     }
@@ -90,12 +88,16 @@ impl Because {
 
 impl Why {
     /// Its text.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// How many a list may hold: `fallback` where nobody asks for another number, at most `most`.
+///
+/// # Errors
+/// [`OpError::Invalid`].
 pub fn limit(asked: Option<i64>, fallback: i64, most: i64) -> Result<i64, OpError> {
     match asked {
         None => Ok(fallback),
@@ -127,23 +129,6 @@ impl<T, C> Page<T, C> {
 pub struct All<T> {
     /// Everything.
     pub items: Vec<T>,
-}
-
-/// Tracks that a list is about: the one that was asked for, or all on which the caller has the right (none: all).
-pub fn tracks_of<R: Right>(
-    caller: As<R>,
-    asked: Option<Uuid>,
-) -> Result<Option<Vec<Uuid>>, Failure> {
-    match asked {
-        Some(track) => Ok(Some(vec![caller.on(track)?.track()])),
-        None => Ok(caller.tracks()),
-    }
-}
-
-/// A transaction in which everything is read as of one moment.
-pub async fn reading(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use servicing::{ErrorClass, HResult, KbNumber, Sha256, error_code};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::approvals::RequestLine;
+use super::RequestLine;
 use crate::fleet::Catalogue;
 use crate::store::rollouts::{self, Stored, StoredStage};
 use crate::store::{assignments, count, evidence, populations, requests};
@@ -31,21 +31,36 @@ const REQUESTS: i64 = 20;
 /// A rollout in a list.
 #[derive(Debug, Serialize)]
 pub struct RolloutLine {
-    id: Uuid,
-    track: Uuid,
-    sequence: Uuid,
-    kb: Option<KbNumber>,
-    title: Option<String>,
-    digest: Sha256,
-    scope: Scope,
-    preset: Preset,
-    author: PersonId,
-    ticket: Option<String>,
-    state: &'static str,
-    state_detail: RolloutState,
-    reasons: Vec<Reason>,
-    version: u64,
-    created_at: DateTime<Utc>,
+    /// Id.
+    pub id: Uuid,
+    /// Track.
+    pub track: Uuid,
+    /// Sequence.
+    pub sequence: Uuid,
+    /// KB, where the sequence is known.
+    pub kb: Option<KbNumber>,
+    /// Title of the sequence.
+    pub title: Option<String>,
+    /// Digest of what is installed.
+    pub digest: Sha256,
+    /// For whom.
+    pub scope: Scope,
+    /// Preset of its policies.
+    pub preset: Preset,
+    /// Who wrote it.
+    pub author: PersonId,
+    /// Ticket number, where one was given.
+    pub ticket: Option<String>,
+    /// State, as a word.
+    pub state: &'static str,
+    /// State, with its data.
+    pub state_detail: RolloutState,
+    /// Why it is where it is.
+    pub reasons: Vec<Reason>,
+    /// Grows with every decision.
+    pub version: u64,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
 }
 
 impl RolloutLine {
@@ -75,41 +90,50 @@ impl RolloutLine {
             created_at: stored.created_at,
         })
     }
-
-    /// Cursor of lists.
-    pub fn id(&self) -> Uuid {
-        self.id
-    }
 }
 
 /// One ring of a rollout.
 #[derive(Debug, Serialize)]
-struct StageLine {
-    id: StageId,
-    ring: Uuid,
-    ring_name: String,
-    ring_revision: i32,
-    state: &'static str,
-    state_detail: StageState,
-    policy: StagePolicy,
+pub struct StageLine {
+    /// Id.
+    pub id: StageId,
+    /// Ring.
+    pub ring: Uuid,
+    /// Ring's name.
+    pub ring_name: String,
+    /// Revision of the membership rule.
+    pub ring_revision: i32,
+    /// State, as a word.
+    pub state: &'static str,
+    /// State, with its data.
+    pub state_detail: StageState,
+    /// Policy.
+    pub policy: StagePolicy,
     /// Last gate report.
-    report: Option<GateReport>,
-    counts: Counts,
+    pub report: Option<GateReport>,
+    /// What the evidence says.
+    pub counts: Counts,
     /// Devices of the ring by class: `targeted`, `complete`, `ahead`, `not_applicable:<why>`.
-    population: BTreeMap<String, u64>,
+    pub population: BTreeMap<String, u64>,
     /// Devices by how far they are; those that were never offered it are in the population only.
-    assignments: BTreeMap<String, u64>,
+    pub assignments: BTreeMap<String, u64>,
 }
 
 /// An error code that devices failed with.
 #[derive(Debug, Serialize)]
-struct CodeLine {
-    code: HResult,
-    devices: u64,
-    name: Option<&'static str>,
-    class: Option<ErrorClass>,
-    meaning: Option<&'static str>,
-    remedy: Option<&'static str>,
+pub struct CodeLine {
+    /// Code.
+    pub code: HResult,
+    /// Devices that failed with it.
+    pub devices: u64,
+    /// Its symbolic name.
+    pub name: Option<&'static str>,
+    /// What helps against its like.
+    pub class: Option<ErrorClass>,
+    /// What it means.
+    pub meaning: Option<&'static str>,
+    /// What helps.
+    pub remedy: Option<&'static str>,
 }
 
 impl CodeLine {
@@ -129,17 +153,25 @@ impl CodeLine {
 /// A rollout with everything people ask about it.
 #[derive(Debug, Serialize)]
 pub struct RolloutPage {
+    /// As in lists.
     #[serde(flatten)]
-    line: RolloutLine,
-    cleared: Vec<HaltCause>,
-    stages: Vec<StageLine>,
-    counts: Counts,
-    population: BTreeMap<String, u64>,
-    assignments: BTreeMap<String, u64>,
+    pub line: RolloutLine,
+    /// Halts that an admin cleared.
+    pub cleared: Vec<HaltCause>,
+    /// Rings, first ring first.
+    pub stages: Vec<StageLine>,
+    /// What the evidence says.
+    pub counts: Counts,
+    /// Devices by class.
+    pub population: BTreeMap<String, u64>,
+    /// Devices by how far they are.
+    pub assignments: BTreeMap<String, u64>,
     /// "4 of 496; brakes at 16, halts at 21", by stream and cohort.
-    halt: Vec<Watch>,
-    codes: Vec<CodeLine>,
-    requests: Vec<RequestLine>,
+    pub halt: Vec<Watch>,
+    /// Error codes, the most frequent first.
+    pub codes: Vec<CodeLine>,
+    /// Newest requests.
+    pub requests: Vec<RequestLine>,
 }
 
 impl RolloutPage {

@@ -25,69 +25,109 @@ const EVENTS: i64 = 50;
 /// A device with everything people ask about it.
 #[derive(Debug, Serialize)]
 pub struct DevicePage {
-    id: Uuid,
-    device_no: i32,
-    track_id: Uuid,
-    ring_id: Uuid,
-    ring_name: Option<String>,
-    pin: Option<Uuid>,
-    status: DeviceStatus,
-    clone_suspected: bool,
-    incarnation: i32,
-    host_name: String,
-    serial: String,
-    smbios_uuid: Uuid,
-    tpm_ek_sha256: Option<String>,
-    key_sha256: Sha256,
-    agent_version: String,
-    enrolled_at: DateTime<Utc>,
-    last_seen: Option<DateTime<Utc>>,
-    facts: Facts,
-    ledger: Ledger,
+    /// Id.
+    pub id: Uuid,
+    /// Number.
+    pub device_no: i32,
+    /// Track.
+    pub track_id: Uuid,
+    /// Ring now.
+    pub ring_id: Uuid,
+    /// Ring's name.
+    pub ring_name: Option<String>,
+    /// Ring it is pinned to.
+    pub pin: Option<Uuid>,
+    /// Whether it may work.
+    pub status: DeviceStatus,
+    /// Two machines report as this device.
+    pub clone_suspected: bool,
+    /// Counts reimages.
+    pub incarnation: i32,
+    /// Host name.
+    pub host_name: String,
+    /// SMBIOS serial.
+    pub serial: String,
+    /// SMBIOS UUID.
+    pub smbios_uuid: Uuid,
+    /// Hash of the TPM's endorsement key, hex.
+    pub tpm_ek_sha256: Option<String>,
+    /// SHA-256 of the device's public key.
+    pub key_sha256: Sha256,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// First or last enrolment.
+    pub enrolled_at: DateTime<Utc>,
+    /// Last contact, to the minute.
+    pub last_seen: Option<DateTime<Utc>>,
+    /// Facts.
+    pub facts: Facts,
+    /// Servicing ledger.
+    pub ledger: Ledger,
     /// Where it stands in rollouts that are not over.
-    rollouts: Vec<Place>,
+    pub rollouts: Vec<Place>,
     /// How far it got, newest rollout first.
-    assignments: Vec<AssignmentLine>,
+    pub assignments: Vec<AssignmentLine>,
     /// Newest first.
-    events: Vec<EventLine>,
+    pub events: Vec<EventLine>,
 }
 
 /// Where a device stands in a rollout.
 #[derive(Debug, Serialize)]
-struct Place {
-    rollout: RolloutId,
-    rollout_state: &'static str,
-    kb: Option<KbNumber>,
+pub struct Place {
+    /// Rollout.
+    pub rollout: RolloutId,
+    /// The rollout's state, as a word.
+    pub rollout_state: &'static str,
+    /// KB, where the sequence is known.
+    pub kb: Option<KbNumber>,
     /// Ring to which it belongs in this rollout; none where its ring came after the rollout.
-    ring_name: Option<String>,
-    stage_state: Option<&'static str>,
+    pub ring_name: Option<String>,
+    /// The stage's state, as a word.
+    pub stage_state: Option<&'static str>,
     /// How far it is, or `targeted`, `not_ready:<why>`, `complete`, `ahead`, `not_applicable:<why>`, `not_listed`.
-    place: String,
+    pub place: String,
     /// Why, where there is more to say.
-    sentences: Vec<String>,
+    pub sentences: Vec<String>,
 }
 
+/// How far a device is in a rollout.
 #[derive(Debug, Serialize)]
-struct AssignmentLine {
-    rollout: Uuid,
-    stage: Uuid,
-    state: &'static str,
-    detail: Assignment,
-    plan: Vec<PlannedStep>,
-    not_ready: Option<String>,
-    permitted_at: Option<DateTime<Utc>>,
-    start_by: Option<DateTime<Utc>>,
-    progress_at: DateTime<Utc>,
+pub struct AssignmentLine {
+    /// Rollout.
+    pub rollout: Uuid,
+    /// Stage.
+    pub stage: Uuid,
+    /// State, as a word.
+    pub state: &'static str,
+    /// With its data.
+    pub detail: Assignment,
+    /// Steps, frozen at the permit.
+    pub plan: Vec<PlannedStep>,
+    /// What keeps it from being ready.
+    pub not_ready: Option<String>,
+    /// When it got its permit.
+    pub permitted_at: Option<DateTime<Utc>>,
+    /// When the permit ends unused.
+    pub start_by: Option<DateTime<Utc>>,
+    /// When it last moved.
+    pub progress_at: DateTime<Utc>,
 }
 
+/// An event as it was stored.
 #[derive(Debug, Serialize)]
-struct EventLine {
-    event_no: i64,
-    received_at: DateTime<Utc>,
-    epoch: i32,
-    seq: i64,
-    kind: String,
-    body: Value,
+pub struct EventLine {
+    /// Place in the device's history.
+    pub event_no: i64,
+    /// When the server took it in.
+    pub received_at: DateTime<Utc>,
+    /// Incarnation's epoch.
+    pub epoch: i32,
+    /// The device's own number; 0 for the server's events.
+    pub seq: i64,
+    /// Kind.
+    pub kind: String,
+    /// Body.
+    pub body: Value,
 }
 
 /// The word for how far a device is: a suspicion, while it stands, says more than the last report.

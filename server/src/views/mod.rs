@@ -1,0 +1,10 @@
+//! What people are shown of a rollout, a request or a device, read as of one moment. The admin API writes it as JSON,
+//! pages show it.
+
+mod device;
+mod request;
+mod rollout;
+
+pub use device::{AssignmentLine, DevicePage, EventLine, Place};
+pub use request::RequestLine;
+pub use rollout::{CodeLine, RolloutLine, RolloutPage, StageLine};

@@ -1,0 +1,50 @@
+//! Server-sent events: a page that is open learns that something was committed, and asks for itself again.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use axum::routing::get;
+use futures::stream::{Stream, StreamExt, unfold};
+
+use crate::app::App;
+use crate::auth::Viewer;
+
+/// Where the events are.
+pub const PATH: &str = "/live";
+
+/// A busy fleet commits many times a second: nobody reads faster than this.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// Streams end after a while and browsers come back: then it is checked anew who is there.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// This route.
+pub fn router() -> Router<App> {
+    Router::new().route(PATH, get(live))
+}
+
+async fn live(
+    State(app): State<App>,
+    _caller: Viewer,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let changes = unfold(app.picture.changes(), async |mut changes| {
+        changes.changed().await.ok()?;
+        tokio::time::sleep(BREATH).await;
+        let n = *changes.borrow_and_update();
+        Some((
+            Ok(Event::default().event("changed").data(n.to_string())),
+            changes,
+        ))
+    });
+    let until = async move {
+        tokio::select! {
+            () = app.closing.cancelled() => {}
+            () = tokio::time::sleep(LONGEST) => {}
+        }
+    };
+    Sse::new(changes.take_until(Box::pin(until)).boxed()).keep_alive(KeepAlive::default())
+}

@@ -1,0 +1,59 @@
+//! What pages are made of. Each part writes its own HTML and knows nothing of where its values come from.
+
+mod bar;
+mod state;
+mod when;
+
+pub use bar::{Bar, Slice};
+pub use engine::words::{number, part, share};
+pub use state::{Icon, State, Tone};
+pub use when::When;
+
+/// What is around a page without navigation: sign-in and failures.
+pub struct Bare {
+    /// Title of the window.
+    pub title: &'static str,
+    /// Style sheet.
+    pub style: String,
+}
+
+/// A link with its words.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Words.
+    pub text: String,
+    /// Where it leads.
+    pub href: String,
+}
+
+impl Link {
+    /// A link.
+    pub fn new(text: impl Into<String>, href: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            href: href.into(),
+        }
+    }
+}
+
+/// One option of a list to choose from.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What the form sends.
+    pub value: String,
+    /// What people read.
+    pub text: String,
+    /// Chosen.
+    pub selected: bool,
+}
+
+impl Choice {
+    /// An option.
+    pub fn new(value: impl ToString, text: impl Into<String>, selected: bool) -> Self {
+        Self {
+            value: value.to_string(),
+            text: text.into(),
+            selected,
+        }
+    }
+}

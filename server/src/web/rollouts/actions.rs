@@ -1,0 +1,312 @@
+//! `/rollouts/{id}/<action>`: asks once more, then does it.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::get;
+use engine::Input;
+use engine::ids::{PersonId, RolloutId};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::{Admin, As, Operator, Right};
+use crate::error::OpError;
+use crate::http::{At, Failure, Why};
+use crate::store::{assignments, count, rollouts, tracks};
+use crate::views::RolloutLine;
+use crate::web::confirm::Confirm;
+use crate::web::form::{Form, Mistakes};
+use crate::web::frame::{Frame, Nav, Shown};
+use crate::web::parts::{Link, number};
+use crate::web::step_up::SteppedUp;
+
+/// These routes.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/rollouts/{id}/submit", get(ask_submit).post(submit))
+        .route("/rollouts/{id}/pause", get(ask_pause).post(pause))
+        .route("/rollouts/{id}/resume", get(ask_resume).post(resume))
+        .route("/rollouts/{id}/halt", get(ask_halt).post(halt))
+        .route("/rollouts/{id}/cancel", get(ask_cancel).post(cancel))
+        .route("/rollouts/{id}/clear-halt", get(ask_clear).post(clear))
+        .route(
+            "/rollouts/{id}/request-override",
+            get(ask_override).post(request_override),
+        )
+}
+
+/// What can be done to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Submit,
+    Pause,
+    Resume,
+    Halt,
+    Cancel,
+    ClearHalt,
+    Override,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    #[serde(default)]
+    reason: String,
+}
+
+impl Action {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Halt => "halt",
+            Self::Cancel => "cancel",
+            Self::ClearHalt => "clear-halt",
+            Self::Override => "request-override",
+        }
+    }
+
+    /// Question and button.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Submit => ("Start", "Start 1 rollout"),
+            Self::Pause => ("Pause", "Pause 1 rollout"),
+            Self::Resume => ("Resume", "Resume 1 rollout"),
+            Self::Halt => ("Halt", "Halt 1 rollout"),
+            Self::Cancel => ("Cancel", "Cancel 1 rollout"),
+            Self::ClearHalt => ("Clear the halt of", "Clear the halt"),
+            Self::Override => ("Ask to override the gate of", "Ask for an override"),
+        }
+    }
+
+    const fn is_danger(self) -> bool {
+        matches!(self, Self::Halt | Self::Cancel)
+    }
+
+    const fn needs_step_up(self) -> bool {
+        matches!(self, Self::ClearHalt | Self::Override)
+    }
+
+    /// What it touches, with numbers.
+    fn touches(self, moving: u64, done: u64) -> Vec<String> {
+        let (moving, done) = (number(moving), number(done));
+        let untouched = format!("{done} devices that have it are not touched.");
+        match self {
+            Self::Submit => vec![
+                "Its first ring opens as soon as its policy allows; if it asks for approvals first, people are asked."
+                    .to_owned(),
+                "Policies and cohorts are fixed from then on.".to_owned(),
+            ],
+            Self::Pause => vec![
+                format!("{moving} devices in progress finish what they started; nothing new starts."),
+                "Open approval requests become void. Its author, an approver or an admin can resume it.".to_owned(),
+            ],
+            Self::Resume => vec!["It goes on where it was; permits are granted again.".to_owned()],
+            Self::Halt => vec![
+                "No server grants a permit after this.".to_owned(),
+                format!("{moving} devices in progress finish what they started. {untouched}"),
+                "Only an admin with a reason can clear a halt.".to_owned(),
+            ],
+            Self::Cancel => vec![
+                format!("It ends for good. {moving} devices in progress finish what they started."),
+                untouched,
+            ],
+            Self::ClearHalt => vec![
+                "Permits are granted again. The evidence stays; it halts again when it worsens.".to_owned(),
+            ],
+            Self::Override => vec![
+                "The gate of the current ring passes although its criteria do not hold, once another person approves it."
+                    .to_owned(),
+                "The ring is marked as passed by override for ever after.".to_owned(),
+            ],
+        }
+    }
+
+    fn input(self, by: PersonId, reason: String) -> Input {
+        match self {
+            Self::Submit => Input::Submit {
+                by,
+                not_before: None,
+            },
+            Self::Pause => Input::Pause { by, reason },
+            Self::Resume => Input::Resume { by, reason },
+            Self::Halt => Input::Halt { by, reason },
+            Self::Cancel => Input::Cancel { by, reason },
+            Self::ClearHalt => Input::ClearHalt { by, reason },
+            Self::Override => Input::RequestOverride { by, reason },
+        }
+    }
+}
+
+/// The page that asks, for someone who has the right over the rollout.
+async fn page<R: Right>(
+    app: &App,
+    caller: As<R>,
+    id: Uuid,
+    action: Action,
+    typed: String,
+    mistakes: Mistakes,
+) -> Result<Confirm, Failure> {
+    let person = caller.caller().clone();
+    let mut conn = app.pool.acquire().await?;
+    let missing = OpError::NotFound { what: "rollout" };
+    let stored = rollouts::by_id(&mut conn, RolloutId(id)).await?;
+    let stored = stored.ok_or(missing)?;
+    let track = caller.over("rollout", stored.rollout.track.0)?.track();
+    let line = RolloutLine::read(&mut conn, &app.catalogue, stored).await?;
+    let track = tracks::by_id(&mut conn, track).await?;
+    let (mut moving, mut done) = (0, 0);
+    for (_, state, n) in assignments::by_state(&mut conn, id).await? {
+        match state.as_str() {
+            "permitted" | "installing" | "step_done" | "restarting" | "verifying" => moving += n,
+            "succeeded" | "installed_elsewhere" => done += n,
+            _ => {}
+        }
+    }
+    drop(conn);
+    let kb = line.kb.map_or_else(|| "it".to_owned(), |kb| kb.to_string());
+    let name = track.as_ref().map(|t| t.name.as_str()).unwrap_or_default();
+    let (question, button) = action.words();
+    let heading = format!("{question} {kb} on {name}?");
+    let here = format!("/rollouts/{id}/{}", action.path());
+    let zone = track.as_ref().map(|t| t.time_zone);
+    let frame = Frame::read(app, &person, Nav::Rollouts, &heading, &here, zone).await?;
+    Ok(Confirm {
+        frame,
+        crumbs: vec![
+            Link::new("Rollouts", "/rollouts"),
+            Link::new(format!("{kb}, {name}"), format!("/rollouts/{id}")),
+        ],
+        heading,
+        touches: action.touches(count(moving), count(done)),
+        action: here,
+        button: button.to_owned(),
+        danger: action.is_danger(),
+        reason: (action != Action::Submit).then_some(typed),
+        fields: Vec::new(),
+        mistakes,
+        needs_step_up: action.needs_step_up(),
+    })
+}
+
+async fn ask<R: Right>(app: &App, caller: As<R>, id: Uuid, action: Action) -> Shown {
+    let page = page(app, caller, id, action, String::new(), Mistakes::none()).await?;
+    Ok(page.response())
+}
+
+async fn act<R: Right>(app: &App, caller: As<R>, id: Uuid, action: Action, typed: Typed) -> Shown {
+    let why = match action {
+        Action::Submit => Ok(String::new()),
+        _ => Why::try_from(typed.reason.clone()).map(|why| why.as_str().to_owned()),
+    };
+    let reason = match why {
+        Ok(reason) => reason,
+        Err(expected) => {
+            let mut mistakes = Mistakes::none();
+            mistakes.add("reason", expected);
+            let page = page(app, caller, id, action, typed.reason, mistakes).await?;
+            return Ok(page.response());
+        }
+    };
+    let rollout = RolloutId(id);
+    let missing = OpError::NotFound { what: "rollout" };
+    let track = rollouts::track_of(&mut *app.pool.acquire().await?, rollout).await?;
+    let by = caller.over("rollout", track.ok_or(missing)?.0)?.person();
+    let _decided = app.control.apply(rollout, action.input(by, reason)).await?;
+    Ok(Redirect::to(&format!("/rollouts/{id}")).into_response())
+}
+
+async fn ask_submit(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Submit).await
+}
+
+async fn submit(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Submit, typed).await
+}
+
+async fn ask_pause(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Pause).await
+}
+
+async fn pause(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Pause, typed).await
+}
+
+async fn ask_resume(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Resume).await
+}
+
+async fn resume(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Resume, typed).await
+}
+
+async fn ask_halt(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Halt).await
+}
+
+async fn halt(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Halt, typed).await
+}
+
+async fn ask_cancel(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Cancel).await
+}
+
+async fn cancel(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Cancel, typed).await
+}
+
+async fn ask_clear(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::ClearHalt).await
+}
+
+async fn clear(
+    State(app): State<App>,
+    caller: Admin,
+    _step_up: SteppedUp,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::ClearHalt, typed).await
+}
+
+async fn ask_override(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Override).await
+}
+
+async fn request_override(
+    State(app): State<App>,
+    caller: Admin,
+    _step_up: SteppedUp,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Override, typed).await
+}

@@ -1,0 +1,80 @@
+//! `/welcome/{link}`: choosing a password with a link that is good once.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::get;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::form::{Form, Mistakes};
+use super::frame::Shown;
+use super::parts::Bare;
+use super::problem_page::html;
+use crate::app::App;
+use crate::auth::{self, browser};
+
+/// This route.
+pub fn router() -> Router<App> {
+    Router::new().route("/welcome/{link}", get(page).post(choose))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/welcome.html")]
+struct WelcomePage {
+    bare: Bare,
+    name: String,
+    mistakes: Mistakes,
+}
+
+impl WelcomePage {
+    fn new(name: String, mistakes: Mistakes) -> Self {
+        Self {
+            bare: Bare::new("Choose a password"),
+            name,
+            mistakes,
+        }
+    }
+}
+
+async fn page(State(app): State<App>, Path(link): Path<String>) -> Shown {
+    let owner = auth::link_owner(&app.pool, &link, app.clock.now()).await?;
+    Ok(html(&WelcomePage::new(owner.name, Mistakes::none())))
+}
+
+async fn choose(
+    State(app): State<App>,
+    session: Session,
+    Path(link): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    let now = app.clock.now();
+    let mut mistakes = Mistakes::none();
+    if typed.password == typed.again {
+        let password = SecretString::from(typed.password);
+        match auth::choose_password(&app.pool, &app.passwords, &link, password, now).await {
+            Ok(account) => {
+                browser::enter(&session, account.id, app.wall_clock.now()).await?;
+                return Ok(Redirect::to("/overview").into_response());
+            }
+            Err(error) => mistakes = Mistakes::from_error(error)?,
+        }
+    } else {
+        mistakes.add("again", "the same password once more");
+    }
+    let owner = auth::link_owner(&app.pool, &link, now).await?;
+    let page = WelcomePage::new(owner.name, mistakes);
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)).into_response())
+}
