@@ -9,6 +9,7 @@ fn options(plant: Option<Plant>) -> Options {
         until_done: true,
         seed: 1,
         devices: 500,
+        day_takes: 20,
         plant,
         log_filter: "warn".into(),
     }

@@ -9,13 +9,6 @@ use std::process::ExitCode;
 /// Replaces this process by the demonstration, so that Ctrl-C and the exit code are the demo's own.
 pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let bindir = setup::run()?;
-    // Without flags: the whole story, without a browser, to its end.
-    let whole_story = ["--headless", "--until-done"].map(OsString::from);
-    let arguments = if arguments.is_empty() {
-        &whole_story
-    } else {
-        arguments
-    };
     // The fleet needs the speed of a release build.
     let error = process::cargo()
         .args([

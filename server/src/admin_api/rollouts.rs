@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use engine::Input;
 use engine::decide::Reason;
-use engine::ids::RolloutId;
+use engine::ids::{PersonId, RolloutId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -122,6 +122,19 @@ pub async fn act(app: &App, id: RolloutId, input: Input) -> Result<Json<Moved>, 
     }))
 }
 
+/// The same for an input that has a reason and nothing else, over the rollout's track.
+async fn act_because<R: Right>(
+    app: &App,
+    caller: As<R>,
+    id: Uuid,
+    because: Because,
+    input: impl FnOnce(PersonId, String) -> Input,
+) -> Result<Json<Moved>, Failure> {
+    let id = RolloutId(id);
+    let by = over(app, caller, id).await?.person();
+    act(app, id, input(by, because.text())).await
+}
+
 async fn list(
     State(app): State<App>,
     caller: Viewer,
@@ -216,17 +229,8 @@ async fn pause(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::Pause {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::Pause { by, reason };
+    act_because(&app, caller, id, because, input).await
 }
 
 async fn resume(
@@ -235,17 +239,8 @@ async fn resume(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::Resume {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::Resume { by, reason };
+    act_because(&app, caller, id, because, input).await
 }
 
 async fn halt(
@@ -254,17 +249,8 @@ async fn halt(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::Halt {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::Halt { by, reason };
+    act_because(&app, caller, id, because, input).await
 }
 
 async fn clear_halt(
@@ -273,17 +259,8 @@ async fn clear_halt(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::ClearHalt {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::ClearHalt { by, reason };
+    act_because(&app, caller, id, because, input).await
 }
 
 async fn cancel(
@@ -292,17 +269,8 @@ async fn cancel(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::Cancel {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::Cancel { by, reason };
+    act_because(&app, caller, id, because, input).await
 }
 
 async fn request_override(
@@ -311,15 +279,6 @@ async fn request_override(
     At(id): At<Uuid>,
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
-    let id = RolloutId(id);
-    let by = over(&app, caller, id).await?.person();
-    act(
-        &app,
-        id,
-        Input::RequestOverride {
-            by,
-            reason: because.text(),
-        },
-    )
-    .await
+    let input = |by, reason| Input::RequestOverride { by, reason };
+    act_because(&app, caller, id, because, input).await
 }

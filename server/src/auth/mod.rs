@@ -18,7 +18,7 @@ pub use accounts::{
 pub use api_tokens::{NewToken, TokenShown, add_token, revoke_token, tokens};
 pub use browser::Browser;
 pub use caller::Caller;
-pub use password::Passwords;
+pub use password::{Passwords, check as check_password};
 pub use roles::{
     Admin, Approver, As, Auditor, Everywhere, OnTrack, Operator, Right, Viewer, kinds,
 };

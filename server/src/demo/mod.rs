@@ -9,6 +9,7 @@ mod packages;
 mod people;
 mod plant;
 mod story;
+mod visit;
 mod world;
 
 use std::process::ExitCode;
@@ -22,9 +23,12 @@ pub use plant::Plant;
 /// Flags of `ringfence demo`.
 #[derive(Debug, Clone, Parser)]
 pub struct Options {
-    /// Let the story's own people decide over the API, without a browser
+    /// Let the story's own people decide over the API, as fast as the machine can, instead of a visitor with a browser
     #[arg(long)]
     pub headless: bool,
+    /// Real seconds for a day of the story while nobody is asked; for visitors
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub day_takes: u32,
     /// End when the story is over and checked; without it the server stays up until Ctrl-C
     #[arg(long)]
     pub until_done: bool,
@@ -47,21 +51,21 @@ pub struct Options {
 /// # Errors
 /// When the story's world could not be built at all.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(
-        options.headless,
-        "the demo has no pages yet: run it with --headless"
-    );
     let mut world = World::build(&options).await?;
-    let findings = tokio::select! {
-        findings = tell(&mut world, options.plant) => findings,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
+    let played = tokio::select! {
+        played = play(&mut world, &options) => played,
+        stopped = tokio::signal::ctrl_c() => stopped.map_err(Into::into).map(|()| {
             println!("Stopped.");
-            world.end().await;
-            return Ok(ExitCode::FAILURE);
-        }
+            ExitCode::FAILURE
+        }),
     };
-    let findings = findings?;
+    world.end().await;
+    played
+}
+
+/// Plays it; afterwards the world goes on until somebody stops it, unless it is to end.
+async fn play(world: &mut World, options: &Options) -> anyhow::Result<ExitCode> {
+    let findings = tell(world, options.plant).await?;
     println!();
     for finding in &findings {
         println!("FAILED  {finding}");
@@ -76,10 +80,13 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         world.started.elapsed().as_secs_f64()
     );
     if !options.until_done {
-        println!("The server stays up at {} until Ctrl-C.", world.url);
-        tokio::signal::ctrl_c().await?;
+        println!("The server stays up at {} until Ctrl-C.", world.address());
+        world.asked = false;
+        while world.has_visitor() {
+            world.step().await?;
+        }
+        std::future::pending::<()>().await;
     }
-    world.end().await;
     Ok(if findings.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -143,7 +143,7 @@ async fn follow(world: &mut World, id: &str) -> anyhow::Result<End> {
     loop {
         world.step().await?;
         steps += 1;
-        if !steps.is_multiple_of(LOOK_EVERY) {
+        if !world.asked && !steps.is_multiple_of(LOOK_EVERY) {
             continue;
         }
         let rollout = world.operator.get(&format!("/rollouts/{id}")).await?;
@@ -164,9 +164,15 @@ async fn follow(world: &mut World, id: &str) -> anyhow::Result<End> {
                 return Ok(End::Halted);
             }
             Some("active" | "scheduled") => {}
+            // A visitor may stop it, and go on later.
+            Some("paused") if world.has_visitor() => {}
             other => bail!("the rollout is {other:?}"),
         }
-        approve(world, id).await?;
+        if world.has_visitor() {
+            ask(world, &rollout);
+        } else {
+            approve(world, id).await?;
+        }
         if world.clock.now() > give_up {
             let why = rollout["reasons"]
                 .as_array()
@@ -178,6 +184,21 @@ async fn follow(world: &mut World, id: &str) -> anyhow::Result<End> {
             bail!("nothing moved for {} days: {why}", PATIENCE.num_days());
         }
     }
+}
+
+/// A visitor decides: says once that someone is asked, and slows down until they have answered.
+fn ask(world: &mut World, rollout: &Value) {
+    let mut requests = rollout["requests"].as_array().into_iter().flatten();
+    let open = requests.find(|r| r["state"].as_str() == Some("open"));
+    if let (Some(request), false) = (open, world.asked) {
+        world.say(&format!(
+            "  {} waits for {} approvals. Yours: /approvals/{}",
+            request["ring_name"].as_str().unwrap_or("A ring"),
+            request["needed"],
+            request["id"].as_str().unwrap_or_default(),
+        ));
+    }
+    world.asked = open.is_some();
 }
 
 /// One line: where the rollout stands.

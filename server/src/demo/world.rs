@@ -15,8 +15,9 @@ use servicing::{Manifest, Sequence};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::clock::{DemoClock, STEP};
+use super::clock::{DemoClock, Pace, STEP};
 use super::people::Someone;
+use super::visit::Door;
 use super::{Options, Plant, packages};
 use crate::app::{Parts, Running};
 use crate::config::{Config, Flags, Log, Poll, Tls};
@@ -52,6 +53,11 @@ pub struct World {
     pub track: String,
     /// Devices.
     pub fleet: Fleet,
+    /// How fast it goes while nobody is asked.
+    pace: Pace,
+    /// People are asked, and a visitor answers.
+    pub asked: bool,
+    door: Option<Door>,
     key: SigningKey,
     counter: u64,
     config: Arc<Config>,
@@ -169,6 +175,15 @@ impl World {
             scenario,
         };
         let mut fleet = Fleet::new(fleet, Arc::clone(&clock))?;
+        let mut door = None;
+        let mut pace = Pace::Headlong;
+        if !options.headless {
+            pace = Pace::day_takes(options.day_takes);
+            let opened = Door::open(&running.app, &config)?;
+            opened.invite(&running.app).await?;
+            opened.show();
+            door = Some(opened);
+        }
         fleet.enrol_all().await?;
         println!(
             "{}  {} devices enrolled over HTTPS",
@@ -185,6 +200,9 @@ impl World {
             approvers,
             track,
             fleet,
+            pace,
+            asked: false,
+            door,
             key,
             counter: 0,
             config,
@@ -197,9 +215,23 @@ impl World {
 
     /// Moves time on by one step: drivers tick, devices do what is due.
     pub async fn step(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
         let next = self.clock.now() + STEP;
         self.clock.advance_to(next).await;
-        self.fleet.run_due(next).await
+        self.fleet.run_due(next).await?;
+        let pace = if self.asked { Pace::Asked } else { self.pace };
+        tokio::time::sleep(pace.step().saturating_sub(began.elapsed())).await;
+        Ok(())
+    }
+
+    /// Where people find it.
+    pub fn address(&self) -> &str {
+        self.door.as_ref().map_or(&self.url, |door| &door.url)
+    }
+
+    /// Somebody decides in a browser.
+    pub fn has_visitor(&self) -> bool {
+        self.door.is_some()
     }
 
     /// Adds, signs and publishes a known sequence with synthetic files; returns its id.
@@ -238,6 +270,9 @@ impl World {
 
     /// Stops everything. Nothing is left running, and the files are gone.
     pub async fn end(self) {
+        if let Some(door) = self.door {
+            door.close(&self.running.app).await;
+        }
         serve::stop(&self.handle, &self.running.app);
         let _served = self.server.await;
         // Drivers sleep on the virtual clock; they end when they are told to.
