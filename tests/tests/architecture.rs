@@ -65,7 +65,7 @@ const RULES: &[Rule] = &[
     Rule {
         of: &[
             "store", "fleet", "ingest", "permits", "control", "drivers", "registry", "verify",
-            "clock", "error", "secret",
+            "views", "operations", "clock", "error", "secret",
         ],
         but: &[],
         not: &HTTP,
@@ -88,6 +88,29 @@ const RULES: &[Rule] = &[
             "crate::web",
         ],
         because: "what decides and stores knows nobody who asks it",
+    },
+    Rule {
+        of: &["views"],
+        but: &[],
+        not: &[
+            "crate::admin_api",
+            "crate::agent_api",
+            "crate::app",
+            "crate::auth",
+            "crate::control",
+            "crate::drivers",
+            "crate::http",
+            "crate::ingest",
+            "crate::serve",
+            "crate::web",
+        ],
+        because: "what is shown is read, by whoever shows it: views know neither those nor what writes",
+    },
+    Rule {
+        of: &["web"],
+        but: &[],
+        not: &["crate::admin_api"],
+        because: "pages and the API stand side by side; what they share is in views and http",
     },
     Rule {
         of: &["fleet"],
