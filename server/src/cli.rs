@@ -1,6 +1,7 @@
 //! Commands: what each of them does, from its flags to its exit code.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Flags};
 use crate::database::Database;
 use crate::secret::ServerSecret;
-use crate::{auth, demo, serve, store, telemetry, tls, verify};
+use crate::{auth, demo, publisher, serve, store, telemetry, tls, verify};
 
 /// Staged rollout rings of Windows updates: gated, approved, and stopped in time.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ enum Command {
     /// People who may do everything
     #[command(subcommand)]
     Admin(Admin),
+    /// What a publisher does offline: keys, signatures, and an example to try
+    #[command(subcommand)]
+    Publisher(Publisher),
     /// Compare what is stored with what it was made from
     #[command(subcommand)]
     Verify(Verify),
@@ -65,6 +69,27 @@ enum Admin {
 }
 
 #[derive(Debug, Subcommand)]
+enum Publisher {
+    /// Make a key to sign with; prints the public key that servers are told to trust
+    Key {
+        /// Where the private key goes; must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign a sequence; prints the manifest
+    Sign(publisher::ToSign),
+    /// Write a known sequence with made-up packages, for trying out with simulated devices; prints the sequence
+    Example {
+        /// KB, such as KB5086672
+        #[arg(long)]
+        kb: String,
+        /// The server's directory of packages
+        #[arg(long, value_name = "DIRECTORY")]
+        content_dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum Verify {
     /// Counters equal a recount of the stored events
     Recount(Flags),
@@ -81,7 +106,7 @@ struct Healthcheck {
     url: String,
     /// Certificate of the authority to trust, PEM; not needed on loopback
     #[arg(long)]
-    ca: Option<std::path::PathBuf>,
+    ca: Option<PathBuf>,
 }
 
 /// Runs a command.
@@ -103,11 +128,35 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Admin(what) => admin(what).await.map(|()| ExitCode::SUCCESS),
+            Command::Publisher(what) => publish(&what).map(|()| ExitCode::SUCCESS),
             Command::Verify(what) => check(what).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Healthcheck(options) => healthcheck(options).await,
         }
     })
+}
+
+fn publish(what: &Publisher) -> anyhow::Result<()> {
+    match what {
+        Publisher::Key { out } => {
+            let (public, id) = publisher::make_key(out)?;
+            println!(
+                "The private key is in {}. Keep it off the server.",
+                out.display()
+            );
+            println!("Key {id}; its public key, for the server:\n{public}");
+        }
+        Publisher::Sign(what) => {
+            let manifest = publisher::sign(what, SystemClock.now())?;
+            println!("{}", serde_json::to_string_pretty(&manifest)?);
+        }
+        Publisher::Example { kb, content_dir } => {
+            std::fs::create_dir_all(content_dir)?;
+            let sequence = publisher::synthetic(kb, content_dir)?;
+            println!("{}", serde_json::to_string_pretty(&sequence)?);
+        }
+    }
+    Ok(())
 }
 
 async fn admin(what: Admin) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ pub mod http;
 pub mod ingest;
 pub mod operations;
 pub mod permits;
+pub mod publisher;
 pub mod registry;
 pub mod secret;
 pub mod serve;

@@ -5,7 +5,6 @@
 
 mod check;
 mod clock;
-mod packages;
 mod people;
 mod plant;
 mod story;

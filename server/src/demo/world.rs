@@ -18,14 +18,14 @@ use tokio::task::JoinHandle;
 use super::clock::{DemoClock, Pace, STEP};
 use super::people::Someone;
 use super::visit::Door;
-use super::{Options, Plant, packages};
+use super::{Options, Plant};
 use crate::app::{Parts, Running};
 use crate::config::{Config, Flags, Log, Poll, Tls};
 use crate::database::Database;
 use crate::embedded_pg::Durability;
 use crate::secret::ServerSecret;
 use crate::tls::{LocalAuthority, server_config};
-use crate::{auth, serve, store, telemetry};
+use crate::{auth, publisher, serve, store, telemetry};
 
 /// Poll intervals in the story: an hour, and twenty minutes while a rollout is active for a device.
 const POLL: Poll = Poll {
@@ -236,7 +236,7 @@ impl World {
 
     /// Adds, signs and publishes a known sequence with synthetic files; returns its id.
     pub async fn publish(&mut self, kb: &str) -> anyhow::Result<String> {
-        let sequence: Sequence = packages::synthetic(kb, &self.config.content_dir)?;
+        let sequence: Sequence = publisher::synthetic(kb, &self.config.content_dir)?;
         let id = self
             .operator
             .post("/sequences", &serde_json::to_value(&sequence)?)

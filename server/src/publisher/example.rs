@@ -12,7 +12,10 @@ use sha1::Digest;
 /// Size of a synthetic file: large enough to be downloaded in pieces, small enough for two thousand devices.
 const SIZE: usize = 12 * 1024;
 
-/// A known sequence whose packages are made up, with their files in the content directory.
+/// A known sequence whose packages are made up, with their files in the content directory: for simulated devices.
+///
+/// # Errors
+/// When the KB is not known, or a file can not be written.
 pub fn synthetic(kb: &str, content_dir: &Path) -> anyhow::Result<Sequence> {
     let known = known_sequences()
         .iter()
