@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::gates::Gate;
 use super::{count, from_json};
 
-/// Devices of each stage by what there is to say of them first: a suspicion, that they can not go on, or their state.
+/// Devices of each ring by what there is to say of them first: a suspicion, that they can not go on, or their state.
+/// Those that started the same content in an earlier rollout of the track are part of the ring for ever, and of its
+/// evidence: they are `earlier_well` or `earlier_other`. A rollout for listed devices has none of these.
 ///
 /// # Errors
 /// When the database fails.
@@ -21,18 +23,24 @@ pub async fn by_state(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(Uuid, String, u64)>> {
     let rows = sqlx::query!(
-        r#"SELECT stage_id,
-                  CASE WHEN suspicion = 'hang' THEN 'hang_suspected' WHEN suspicion = 'lost' THEN 'lost'
-                       WHEN not_ready IS NOT NULL AND counted & 2 = 0 THEN 'not_ready' ELSE state END AS "state!",
-                  count(*) AS "n!"
-           FROM assignment WHERE rollout_id = $1 GROUP BY 1, 2"#,
+        r#"SELECT ring_id, state AS "state!", count(*) AS "n!" FROM (
+               SELECT DISTINCT ON (a.device_no) s.ring_id,
+                      CASE WHEN a.rollout_id <> r.id THEN CASE WHEN a.counted & 128 = 128 THEN 'earlier_well' ELSE 'earlier_other' END
+                           WHEN a.suspicion = 'hang' THEN 'hang_suspected' WHEN a.suspicion = 'lost' THEN 'lost'
+                           WHEN a.not_ready IS NOT NULL AND a.counted & 2 = 0 THEN 'not_ready' ELSE a.state END AS state
+               FROM rollout r
+               JOIN rollout o ON o.id = r.id OR r.scope = 'track' AND o.digest = r.digest AND o.track_id = r.track_id
+               JOIN assignment a ON a.rollout_id = o.id AND (o.id = r.id OR a.counted & 1 = 1)
+               JOIN stage s ON s.id = a.stage_id
+               WHERE r.id = $1 ORDER BY a.device_no, a.rollout_id = r.id DESC, o.created_at) AS of_device
+           GROUP BY 1, 2"#,
         rollout,
     )
     .fetch_all(conn)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|r| (r.stage_id, r.state, count(r.n)))
+        .map(|r| (r.ring_id, r.state, count(r.n)))
         .collect())
 }
 

@@ -20,7 +20,7 @@ const NEWEST: i64 = 10;
 /// How a rollout goes on.
 #[derive(Debug)]
 pub struct RolloutProgress {
-    /// Devices of each stage by what there is to say of them first.
+    /// Devices of each ring by what there is to say of them first.
     pub states: BTreeMap<Uuid, BTreeMap<String, u64>>,
     /// What limits the ring that is open.
     pub admission: Option<AdmissionLine>,
@@ -47,8 +47,8 @@ impl RolloutProgress {
     pub async fn read(conn: &mut PgConnection, snapshot: &Snapshot) -> anyhow::Result<Self> {
         let id = snapshot.rollout.id;
         let mut states: BTreeMap<Uuid, BTreeMap<String, u64>> = BTreeMap::new();
-        for (stage, state, n) in progress::by_state(&mut *conn, id.0).await? {
-            states.entry(stage).or_default().insert(state, n);
+        for (ring, state, n) in progress::by_state(&mut *conn, id.0).await? {
+            states.entry(ring).or_default().insert(state, n);
         }
         let policy = HaltPolicy::default();
         let (all, cohorts): (Vec<Watch>, Vec<Watch>) = watches(&snapshot.evidence, &policy)

@@ -72,7 +72,8 @@ impl Head {
             (RolloutState::Active, Some(stage)) => Chip::of_stage(&stage.state_detail),
             (state, _) => Chip::of_rollout(state),
         };
-        let (n, whole) = (done(&read.page.assignments), targeted(read));
+        let own: u64 = of_state(read, "succeeded");
+        let (n, whole) = (own + of_state(read, "earlier_well"), targeted(read));
         let mut reasons: Vec<String> = line.reasons.iter().map(|r| r.sentence.clone()).collect();
         let more_reasons = reasons.len().saturating_sub(REASONS);
         reasons.truncate(REASONS);
@@ -82,7 +83,10 @@ impl Head {
             title: line.title.clone().unwrap_or_default(),
             track: read.track.name.clone(),
             state,
-            done: DeviceCount::new(n, &read.devices("state:succeeded")),
+            done: match n == own {
+                true => DeviceCount::new(n, &read.devices("state:succeeded")),
+                false => DeviceCount::plain(n),
+            },
             whole: DeviceCount::new(whole, &read.devices("")),
             share: share(words::ratio(n, whole)),
             reasons,
@@ -102,12 +106,18 @@ fn targeted(read: &Read) -> u64 {
     class.copied().unwrap_or(0)
 }
 
+/// Devices of all rings in a state.
+fn of_state(read: &Read, state: &str) -> u64 {
+    let rings = read.progress.states.values();
+    rings.filter_map(|ring| ring.get(state)).sum()
+}
+
 fn glyph(read: &Read) -> Vec<GlyphRing> {
     let stages = read.page.stages.iter();
     stages
         .map(|stage| GlyphRing {
             name: stage.ring_name.clone(),
-            done: done(&stage.assignments),
+            done: done(read.progress.states.get(&stage.ring)),
             whole: stage.population.get("targeted").copied().unwrap_or(0),
             closed: match stage.state_detail {
                 StageState::Waiting => Some(Tone::Mute),
@@ -218,7 +228,6 @@ fn device_list_of(read: &Read, terms: &str) -> String {
 
 /// Devices that fared badly, as links.
 fn harmed(read: &Read) -> Vec<Link> {
-    let states = read.progress.states.values();
     let mut links = Vec::new();
     for (state, word) in [
         ("failed", "failed"),
@@ -226,7 +235,7 @@ fn harmed(read: &Read) -> Vec<Link> {
         ("hang_suspected", "suspected to hang"),
         ("lost", "silent"),
     ] {
-        let n: u64 = states.clone().filter_map(|stage| stage.get(state)).sum();
+        let n = of_state(read, state);
         if n > 0 {
             links.push(Link::new(
                 format!("{} {word}", words::devices(n)),

@@ -9,8 +9,7 @@ use super::Read;
 use crate::views::StageLine;
 use crate::web::frame::Frame;
 use crate::web::parts::{
-    Bar, DeviceCount, Icon, Link, Slice, StageRail, State as Chip, Stop, Tone, device_list, number,
-    term,
+    Bar, DeviceCount, Icon, Slice, StageRail, State as Chip, Stop, Tone, number, term,
 };
 
 /// One state of devices: word in lists, head of the column, colour, hatched.
@@ -42,8 +41,22 @@ const fn kind(
 }
 
 /// In the order in which the bar shows them: what is done, what is on its way, what went wrong.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 19] = [
     kind("succeeded", "Succeeded", "succeeded", "d-succeeded", true),
+    kind(
+        "earlier_well",
+        "Well before",
+        "well since an earlier rollout",
+        "d-succeeded",
+        false,
+    ),
+    kind(
+        "earlier_other",
+        "Started before",
+        "started in an earlier rollout",
+        "f-mute",
+        false,
+    ),
     kind(
         "installed_elsewhere",
         "Installed elsewhere",
@@ -151,14 +164,15 @@ pub struct Stages {
     /// Permitted and unresolved devices in words, with what they mean.
     pub exposure: String,
     /// Devices that it is not for, with why.
-    pub left_out: Vec<Link>,
+    pub left_out: Vec<String>,
     /// All of them.
     pub left_out_n: u64,
 }
 
-/// Devices that have it, by their stored states.
-pub fn done(states: &BTreeMap<String, u64>) -> u64 {
-    states.get("succeeded").copied().unwrap_or(0)
+/// Devices that have it and are well, those of earlier rollouts of the same content included.
+pub fn done(states: Option<&BTreeMap<String, u64>>) -> u64 {
+    let of = |state| states.and_then(|of| of.get(state)).copied().unwrap_or(0);
+    of("succeeded") + of("earlier_well")
 }
 
 impl Stages {
@@ -215,7 +229,7 @@ fn exposure(latent: u64) -> String {
 
 /// Devices of a stage, each in one state. Those that nobody heard of yet are targeted.
 fn partition<'a>(read: &'a Read, stage: &StageLine) -> BTreeMap<&'a str, u64> {
-    let states = read.progress.states.get(&stage.id.0);
+    let states = read.progress.states.get(&stage.ring);
     let mut of: BTreeMap<&str, u64> = states
         .into_iter()
         .flatten()
@@ -260,6 +274,10 @@ fn row(
         cells: shown
             .iter()
             .map(|kind| {
+                if kind.state.starts_with("earlier") {
+                    // They belong to other rollouts: no query of this one finds them.
+                    return DeviceCount::plain(n(kind));
+                }
                 let query = read.devices(&format!("{ring} state:{}", kind.state));
                 DeviceCount::new(n(kind), &query)
             })
@@ -338,8 +356,8 @@ fn knot(this: &StageState, next: &StageState) -> (Tone, Icon, &'static str) {
     }
 }
 
-/// Devices that it is not for, by why. No query finds them by it: they lead to the ring's track as a whole.
-fn left_out(read: &Read) -> Vec<Link> {
+/// Devices that it is not for, by why. No query finds them by it.
+fn left_out(read: &Read) -> Vec<String> {
     let why = |class: &str| match class {
         "complete" => "are on the target build already".to_owned(),
         "ahead" => "are on a newer build".to_owned(),
@@ -353,10 +371,9 @@ fn left_out(read: &Read) -> Vec<Link> {
             _ => class.replace('_', " "),
         },
     };
-    let track = device_list(&term("track", &read.track.name));
     let population = read.page.population.iter();
     population
         .filter(|(class, n)| *class != "targeted" && **n > 0)
-        .map(|(class, n)| Link::new(format!("{} {}", number(*n), why(class)), track.clone()))
+        .map(|(class, n)| format!("{} {}", number(*n), why(class)))
         .collect()
 }
