@@ -59,11 +59,12 @@ impl HaltCause {
             Stream::Silence => words::count(self.failures, "silent device"),
             Stream::Overdue => words::count(self.failures, "slow device"),
         };
-        format!(
-            "{what} among {} ({}).",
-            words::devices(self.started),
-            self.name
-        )
+        let among = words::devices(self.started);
+        if self.cohort == CohortId::ALL {
+            format!("{what} among {among}.")
+        } else {
+            format!("{what} among {among} ({}).", self.name)
+        }
     }
 }
 

@@ -106,25 +106,11 @@ impl Round<'_> {
     }
 
     fn explain(&self, reason: &WaitReason) -> String {
-        match reason {
-            WaitReason::Generation { cap } => format!(
-                "{cap} devices may have started so far, and they have; more when these have reported."
-            ),
-            WaitReason::CohortGeneration { cohort, cap } => {
-                let name = self
-                    .evidence
-                    .cohorts
-                    .get(cohort)
-                    .map_or("its kind", |c| c.value.as_str());
-                format!(
-                    "{cap} devices of {name} may have started so far, and they have; more when these have reported."
-                )
-            }
-            WaitReason::DevicesAtOnce { limit } => {
-                format!("At most {limit} devices install at once.")
-            }
-            WaitReason::PerDay { limit } => format!("At most {limit} devices start on one day."),
-        }
+        let cohort = match reason {
+            WaitReason::CohortGeneration { cohort, .. } => self.evidence.cohorts.get(cohort),
+            _ => None,
+        };
+        reason.sentence(cohort.map(|c| c.value.as_str()))
     }
 
     pub(super) fn permit(&mut self, candidate: Candidate) -> anyhow::Result<()> {

@@ -95,28 +95,7 @@ const fn growth(growth: Growth) -> &'static str {
 fn sentence(line: &AdmissionLine) -> String {
     match &line.ruling {
         Ruling::Free => "No limit is reached: a device that asks now may start.".to_owned(),
-        Ruling::Waits(WaitReason::Generation { cap }) => format!(
-            "{} may have started by the evidence so far, and they have. More may when these have reported.",
-            words::devices(*cap)
-        ),
-        Ruling::Waits(WaitReason::DevicesAtOnce { limit }) => {
-            format!(
-                "At most {} install at once, and they do.",
-                words::devices(*limit)
-            )
-        }
-        Ruling::Waits(WaitReason::PerDay { limit }) => {
-            format!(
-                "At most {} start on one day, and they have.",
-                words::devices(*limit)
-            )
-        }
-        Ruling::Waits(WaitReason::CohortGeneration { cap, .. }) => {
-            format!(
-                "{} of its kind may have started, and they have.",
-                words::devices(*cap)
-            )
-        }
+        Ruling::Waits(reason) => reason.sentence(None),
         Ruling::Halt(cause) => format!(
             "Nobody may start, the evidence says stop: {}",
             cause.sentence()

@@ -175,15 +175,16 @@ fn notice(frame: &Frame, read: &Read) -> Option<Notice> {
             Vec::new(),
         ),
         RolloutState::Halted { reason, since: at } => {
+            // What the evidence says stands above it.
             let who = match reason {
-                HaltReason::Evidence { cause } => format!("The evidence stopped it: {}", cause.sentence()),
-                HaltReason::Person { by, reason } => format!("{} stopped it: {}", read.name(*by), words::ended(reason)),
+                HaltReason::Evidence { .. } => "by the rules".to_owned(),
+                HaltReason::Person { by, .. } => format!("by {}", read.name(*by)),
             };
             of(
                 Tone::Bad,
                 Icon::Stop,
                 format!(
-                    "Halted since {}. {who} {flight} Look at the devices that were harmed and at what they have in common. \
+                    "Halted {who} since {}. {flight} Look at the devices that were harmed and at what they have in common. \
                      Then either withdraw the KB, or let an admin clear the halt with a reason: the evidence stays, and it \
                      halts again when it worsens.",
                     since(*at)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::rollout::RolloutState;
 use engine::stage::StageState;
 use engine::words;
 
@@ -330,15 +331,34 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
         name: stage.ring_name.clone(),
         state: Chip::of_stage(&stage.state_detail),
         reached: !waits && !asks,
-        gate: stages
-            .get(at + 1)
-            .map(|next| knot(&stage.state_detail, &next.state_detail)),
+        gate: stages.get(at + 1).map(|next| {
+            knot(
+                &read.page.line.state_detail,
+                &stage.state_detail,
+                &next.state_detail,
+            )
+        }),
         lines,
     }
 }
 
 /// The gate between a ring and the next one.
-fn knot(this: &StageState, next: &StageState) -> (Tone, Icon, &'static str) {
+fn knot(
+    rollout: &RolloutState,
+    this: &StageState,
+    next: &StageState,
+) -> (Tone, Icon, &'static str) {
+    if matches!(
+        this,
+        StageState::Deploying { .. } | StageState::Soaking { .. }
+    ) {
+        return match rollout {
+            RolloutState::Halted { .. } => (Tone::Bad, Icon::Stop, "Halted before this gate"),
+            RolloutState::Paused { .. } => (Tone::Wait, Icon::Pause, "Paused before this gate"),
+            RolloutState::Active => (Tone::Run, Icon::Clock, "Gate not passed yet"),
+            _ => (Tone::Mute, Icon::Off, "Gate never passed"),
+        };
+    }
     match (this, next) {
         (StageState::Passed { .. }, StageState::AwaitingApproval { .. }) => (
             Tone::Ask,
@@ -349,9 +369,6 @@ fn knot(this: &StageState, next: &StageState) -> (Tone, Icon, &'static str) {
             (Tone::Wait, Icon::Clock, "Gate passed, the next ring waits")
         }
         (StageState::Passed { .. }, _) => (Tone::Ok, Icon::Check, "Gate passed"),
-        (StageState::Deploying { .. } | StageState::Soaking { .. }, _) => {
-            (Tone::Run, Icon::Clock, "Gate not passed yet")
-        }
         _ => (Tone::Mute, Icon::Off, "Gate closed"),
     }
 }

@@ -15,6 +15,8 @@ const CODES: usize = 8;
 /// Columns and rows of the map; the rest is one more of each.
 const COLUMNS: usize = 12;
 const ROWS: usize = 20;
+/// Rows that are shown at least, where there are so many models.
+const FEWEST: usize = 6;
 
 /// Both panels.
 pub struct Trouble {
@@ -158,7 +160,12 @@ fn map(read: &Read, all: &[ModelTrouble]) -> HeatMap {
         .filter_map(|(name, model)| Some((name?, model)))
         .collect();
     named.sort_by_key(|(name, model)| (Reverse(model.troubled()), Reverse(model.started), *name));
-    let folded = named.split_off(named.len().min(ROWS));
+    // Models without trouble are there to compare with: a few are enough.
+    let troubled = named
+        .iter()
+        .filter(|(_, model)| model.troubled() > 0)
+        .count();
+    let folded = named.split_off(named.len().min(troubled.max(FEWEST).min(ROWS)));
     let mut rest = unknown.unwrap_or_default();
     for (_, model) in &folded {
         rest.join(model);
