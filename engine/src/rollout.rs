@@ -138,6 +138,15 @@ impl RolloutState {
         }
     }
 
+    /// The word as it stands after `is`.
+    #[must_use]
+    pub const fn is_what(&self) -> &'static str {
+        match self {
+            Self::Draft => "a draft",
+            other => other.word(),
+        }
+    }
+
     /// It is over, and stays so. A completed rollout is not: it still serves machines that were switched off, so
     /// it can still be halted, cancelled, withdrawn and superseded.
     #[must_use]

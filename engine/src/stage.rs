@@ -100,7 +100,7 @@ pub fn may_permit(rollout: &RolloutState, stage: &StageState) -> Result<(), Refu
     ) {
         return Err(Refused::new(
             "rollout",
-            format!("The rollout is {}.", rollout.word()),
+            format!("The rollout is {}.", rollout.is_what()),
         ));
     }
     match stage {

@@ -115,9 +115,22 @@ impl fmt::Display for NotReady {
             }
             Self::Authority(other) => write!(
                 f,
-                "Another authority installs updates on the device: {other}."
+                "Another authority installs updates on the device: {}.",
+                name(*other)
             ),
         }
+    }
+}
+
+/// An authority as people call it.
+const fn name(authority: UpdateAuthority) -> &'static str {
+    match authority {
+        UpdateAuthority::Ringfence => "Ringfence",
+        UpdateAuthority::WindowsUpdate => "Windows Update",
+        UpdateAuthority::Wsus => "WSUS",
+        UpdateAuthority::Configmgr => "Configuration Manager",
+        UpdateAuthority::Autopatch => "Windows Autopatch",
+        UpdateAuthority::Conflict => "policies that contradict each other",
     }
 }
 

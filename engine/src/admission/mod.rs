@@ -11,6 +11,7 @@ use crate::evidence::Evidence;
 use crate::halt::HaltCause;
 use crate::ids::CohortId;
 use crate::policy::{Growth, Limits};
+use crate::words;
 
 pub use admit::admit;
 pub use caps::{FAST_FROM, FIRST_CAP, QUORUM, grow, next_cap};
@@ -49,6 +50,15 @@ pub struct Admission<'a> {
     pub today: u64,
 }
 
+impl Admission<'_> {
+    /// Devices of the ring that may start on one day; none without such a limit.
+    #[must_use]
+    pub fn per_day(&self) -> Option<u64> {
+        let percent = self.limits.percent_per_day?;
+        Some(percent.of(self.ring_size).max(1))
+    }
+}
+
 /// Which limit keeps a device waiting: the ruling one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "rule")]
@@ -75,6 +85,36 @@ pub enum WaitReason {
         /// Devices a day.
         limit: u64,
     },
+}
+
+impl WaitReason {
+    /// A sentence; `cohort` is the name of the cohort whose limit it is, where it is known.
+    #[must_use]
+    pub fn sentence(&self, cohort: Option<&str>) -> String {
+        match self {
+            Self::Generation { cap } => format!(
+                "{} may have started by the evidence so far, and {}; more may when {} reported.",
+                words::devices(*cap),
+                if *cap == 1 { "it has" } else { "they have" },
+                if *cap == 1 { "it has" } else { "they have" },
+            ),
+            Self::CohortGeneration { cap, .. } => format!(
+                "{} of {} may have started by the evidence so far, and {}; more may when {} reported.",
+                words::devices(*cap),
+                cohort.unwrap_or("its kind"),
+                if *cap == 1 { "it has" } else { "they have" },
+                if *cap == 1 { "it has" } else { "they have" },
+            ),
+            Self::DevicesAtOnce { limit } => format!(
+                "At most {} may install at once, and so many do.",
+                words::devices(*limit)
+            ),
+            Self::PerDay { limit } => format!(
+                "At most {} of the ring may start on one day, and so many did.",
+                words::devices(*limit)
+            ),
+        }
+    }
 }
 
 /// Who may start.

@@ -67,9 +67,12 @@ pub(super) fn reasons(snapshot: &Snapshot) -> Vec<Reason> {
             }
         }),
         RolloutState::Completed { .. } => one("Every ring passed.".to_owned()),
-        RolloutState::Cancelled { reason } => one(format!("Cancelled: {reason}")),
+        RolloutState::Cancelled { reason } => one(format!("Cancelled: {}", words::ended(reason))),
         RolloutState::Superseded { .. } => one("A newer rollout took over.".to_owned()),
-        RolloutState::Withdrawn { reason } => one(format!("The sequence was withdrawn: {reason}")),
+        RolloutState::Withdrawn { reason } => one(format!(
+            "The sequence was withdrawn: {}",
+            words::ended(reason)
+        )),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::halt::Assessment;
 use crate::ids::StageId;
 use crate::rollout::{Actor, RolloutState};
 use crate::stage::{Stage, StageState};
+use crate::words;
 
 /// A request as the next decision opens it. None where there is no such stage.
 pub(super) fn new(
@@ -158,7 +159,11 @@ pub(super) fn granted(snapshot: &Snapshot, request: &Request) -> Option<Decision
                     overridden: true,
                 },
                 "stage_overridden",
-                format!("{}: passed by an override: {reason}", stage.name),
+                format!(
+                    "{}: passed by an override: {}",
+                    stage.name,
+                    words::ended(reason)
+                ),
             )
         }
         _ => return None,

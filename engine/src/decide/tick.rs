@@ -6,6 +6,7 @@ use crate::gate::{Criterion, GateInput, GateReport, Verdict, evaluate, opening_b
 use crate::halt::Assessment;
 use crate::rollout::{Actor, HaltReason, RolloutState};
 use crate::stage::{Stage, StageState};
+use crate::words;
 
 pub(super) fn tick(snapshot: &Snapshot, assessment: &Assessment) -> Decision {
     withdrawn(snapshot)
@@ -27,7 +28,7 @@ fn withdrawn(snapshot: &Snapshot) -> Option<Decision> {
         snapshot,
         next,
         "withdrawn",
-        format!("The sequence was withdrawn: {reason}"),
+        format!("The sequence was withdrawn: {}", words::ended(reason)),
     ))
 }
 

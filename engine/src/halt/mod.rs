@@ -18,7 +18,7 @@ use crate::words;
 
 pub use assess::{Assessment, assess, causes};
 pub use e_value::{halt_boundary, halts, log_e_value, log_silence_e_value};
-pub use watch::{Watch, watches};
+pub use watch::{Boundary, Watch, boundary, watches};
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,11 +59,12 @@ impl HaltCause {
             Stream::Silence => words::count(self.failures, "silent device"),
             Stream::Overdue => words::count(self.failures, "slow device"),
         };
-        format!(
-            "{what} among {} ({}).",
-            words::devices(self.started),
-            self.name
-        )
+        let among = words::devices(self.started);
+        if self.cohort == CohortId::ALL {
+            format!("{what} among {among}.")
+        } else {
+            format!("{what} among {among} ({}).", self.name)
+        }
     }
 }
 

@@ -16,10 +16,7 @@ fn two_failures_of_the_first_two_stop_everything() {
         (cause.stream, cause.cohort),
         (Stream::Failure, CohortId::ALL)
     );
-    assert_eq!(
-        cause.sentence(),
-        "2 failures among 2 devices (all devices)."
-    );
+    assert_eq!(cause.sentence(), "2 failures among 2 devices.");
 }
 
 #[test]

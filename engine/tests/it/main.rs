@@ -10,6 +10,7 @@ mod gates;
 mod halts;
 mod lab;
 mod rollouts;
+mod sentences;
 mod simulation;
 mod vectors;
 mod walk;

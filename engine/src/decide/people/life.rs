@@ -25,7 +25,7 @@ impl Desk<'_> {
         if let Some(reason) = &snapshot.withdrawn {
             return Err(Refused::new(
                 "withdrawn",
-                format!("The sequence was withdrawn: {reason}"),
+                format!("The sequence was withdrawn: {}", words::ended(&reason)),
             ));
         }
         if snapshot.stages.is_empty() {
@@ -62,7 +62,7 @@ impl Desk<'_> {
         self.enabled(by)?;
         let reason = reasoned(reason)?;
         self.must_be_active("Only an active rollout can be paused")?;
-        Ok(self.paused(by, format!("Paused: {reason}"), reason))
+        Ok(self.paused(by, format!("Paused: {}", words::ended(&reason)), reason))
     }
 
     pub(super) fn paused(&self, by: PersonId, sentence: String, reason: String) -> Decision {
@@ -88,7 +88,7 @@ impl Desk<'_> {
         }
         Ok(Decision {
             rollout: Some(RolloutState::Active),
-            ..Decision::event("resumed", format!("Resumed: {reason}"))
+            ..Decision::event("resumed", format!("Resumed: {}", words::ended(&reason)))
         })
     }
 
@@ -105,7 +105,7 @@ impl Desk<'_> {
         ) {
             return Err(self.wrong_state("Only a rollout that is going on can be halted"));
         }
-        let sentence = format!("Halted by a person: {reason}");
+        let sentence = format!("Halted by a person: {}", words::ended(&reason));
         let next = RolloutState::Halted {
             reason: HaltReason::Person { by, reason },
             since: self.snapshot.service_now,
@@ -132,7 +132,10 @@ impl Desk<'_> {
             cleared: Some(cleared),
             ..Decision::event(
                 "halt_cleared",
-                format!("The halt was cleared by an admin: {reason}"),
+                format!(
+                    "The halt was cleared by an admin: {}",
+                    words::ended(&reason)
+                ),
             )
         })
     }
@@ -143,7 +146,7 @@ impl Desk<'_> {
         if self.snapshot.rollout.state.is_final() {
             return Err(self.wrong_state("It is over already"));
         }
-        let sentence = format!("Cancelled: {reason}");
+        let sentence = format!("Cancelled: {}", words::ended(&reason));
         Ok(stop(
             self.snapshot,
             RolloutState::Cancelled { reason },

@@ -94,7 +94,7 @@ impl Desk<'_> {
             "state",
             format!(
                 "{what}; this one is {}.",
-                self.snapshot.rollout.state.word()
+                self.snapshot.rollout.state.is_what()
             ),
         )
     }

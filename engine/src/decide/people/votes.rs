@@ -10,6 +10,7 @@ use crate::gate::{GateInput, evaluate};
 use crate::ids::{PersonId, RequestId};
 use crate::rollout::Actor;
 use crate::stage::StageState;
+use crate::words;
 
 /// An override takes a second person beside the one who asks.
 const OVERRIDE_NEEDS: u8 = 1;
@@ -94,13 +95,13 @@ impl Desk<'_> {
             reason: reason.clone(),
         };
         if matches!(request.ask, Ask::Override { .. }) {
-            let sentence = format!("The override was rejected: {reason}");
+            let sentence = format!("The override was rejected: {}", words::ended(&reason));
             return Ok(Decision {
                 requests: vec![change],
                 ..Decision::event("rejected", sentence)
             });
         }
-        let sentence = format!("Rejected: {reason}");
+        let sentence = format!("Rejected: {}", words::ended(&reason));
         let mut decision = self.paused(by, sentence.clone(), sentence);
         decision
             .requests
@@ -147,7 +148,11 @@ impl Desk<'_> {
         if evaluate(&gate, snapshot.service_now).passes() {
             return Err(Refused::new("state", "The gate passes by itself."));
         }
-        let sentence = format!("{}: override requested: {reason}", stage.name);
+        let sentence = format!(
+            "{}: override requested: {}",
+            stage.name,
+            words::ended(&reason)
+        );
         let ask = Ask::Override { reason };
         let request = requests::new(
             snapshot,

@@ -20,7 +20,7 @@ impl Reading<'_> {
             (
                 Verdict::Halt,
                 "withdrawn",
-                format!("The sequence was withdrawn: {reason}"),
+                format!("The sequence was withdrawn: {}", words::ended(reason)),
             )
         } else if matches!(self.snapshot.rollout.state, RolloutState::Halted { .. }) {
             (Verdict::Halt, "halted", "The rollout is halted.".to_owned())

@@ -23,9 +23,10 @@ impl Reading<'_> {
             "No device of this ring is targeted: an empty ring never passes.".to_owned()
         } else {
             format!(
-                "{} of {} reported an outcome.",
-                words::number(have),
-                words::devices(need)
+                "{} reported an outcome; {} {} needed.",
+                words::devices(have),
+                words::number(need),
+                if need == 1 { "is" } else { "are" }
             )
         };
         CriterionReport {

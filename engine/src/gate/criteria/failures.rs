@@ -155,7 +155,7 @@ fn none_sentence(trials: u64, ended_badly: u64, in_flight: u64) -> String {
             words::part(in_flight, trials)
         ),
         _ => format!(
-            "{} failed or are suspected to hang or lost; none may. A person decides.",
+            "{} failed, or are suspected to hang or to be lost; none may. A person decides.",
             words::part(ended_badly, trials)
         ),
     }
@@ -176,13 +176,21 @@ fn bound_sentence(
     if trials == 0 {
         return format!("No device has a permit yet; {needed}");
     }
-    let flight = match in_flight {
-        0 => String::new(),
-        n => format!(" ({} still in flight)", words::number(n)),
+    // A device in flight counts as failed here, and is not called so.
+    let counted = match (failures - in_flight, in_flight) {
+        (failed, 0) => words::count(failed, "failure"),
+        (0, flight) => format!(
+            "{} still in flight, counted as failed,",
+            words::number(flight)
+        ),
+        (failed, flight) => format!(
+            "{} and {} still in flight, counted as failed,",
+            words::count(failed, "failure"),
+            words::number(flight)
+        ),
     };
     let shown = format!(
-        "{}{flight} among {} {} at most {}",
-        words::count(failures, "failure"),
+        "{counted} among {} {} at most {}",
         words::devices(trials),
         if failures == 1 { "shows" } else { "show" },
         words::share(bound),

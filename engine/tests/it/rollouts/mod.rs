@@ -53,9 +53,9 @@ fn every_wait_says_why() {
     lab.permit(1, 2).succeed(1, 18);
     lab.snapshot.stages[1].not_ready = 0;
     insta::assert_snapshot!(lab.why(), @r"
-    sample: Pilot: 18 of 20 devices reported an outcome.
+    sample: Pilot: 18 devices reported an outcome; 20 are needed.
     soak: Pilot: The soak of 48 h of working days begins with the sample.
-    failures: Pilot: 2 failures (2 still in flight) among 20 devices show at most 28.3 %; 19 without a failure are needed for 15 %.
+    failures: Pilot: 2 still in flight, counted as failed, among 20 devices show at most 28.3 %; 19 without a failure are needed for 15 %.
     ");
     lab.wait(1);
     let done = &mut lab.snapshot.stages[1].counts;
@@ -173,7 +173,7 @@ fn evidence_that_got_worse_after_the_pass_keeps_the_next_ring_closed() {
     assert!(matches!(lab.state(0), StageState::Passed { .. }));
     lab.regress(0, 1);
     assert!(lab.settle().is_empty());
-    insta::assert_snapshot!(lab.why(), @"failures: Pilot waits, Test got worse: 1 of 5 (20.0 %) failed or are suspected to hang or lost; none may. A person decides.");
+    insta::assert_snapshot!(lab.why(), @"failures: Pilot waits, Test got worse: 1 of 5 (20.0 %) failed, or are suspected to hang or to be lost; none may. A person decides.");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn invariant_05_a_stopped_rollout_permits_nothing() {
     assert!(may_permit(&lab.snapshot.rollout.state, lab.state(0)).is_err());
     assert_eq!(
         lab.why(),
-        "withdrawn: The sequence was withdrawn: breaks sign-in"
+        "withdrawn: The sequence was withdrawn: breaks sign-in."
     );
 }
 
@@ -134,7 +134,7 @@ fn two_failures_of_the_first_two_halt_the_rollout() {
     assert_eq!((cause.failures, cause.started), (2, 2));
     assert_eq!(
         lab.why(),
-        "halted: Halted by its evidence: 2 failures among 2 devices (all devices). An admin with a reason can clear it."
+        "halted: Halted by its evidence: 2 failures among 2 devices. An admin with a reason can clear it."
     );
 }
 

@@ -92,11 +92,7 @@ impl Round<'_> {
                 .unwrap_or(0),
             cleared: &self.rollout.rollout.cleared,
             unresolved: counts.started.saturating_sub(counts.resolved) + already,
-            today: if gate.day == Some(today) {
-                u64::try_from(gate.day_granted)?
-            } else {
-                0
-            } + already,
+            today: gate.granted_on(today) + already,
         };
         // The evidence was assessed before: nothing was started since but what this transaction starts.
         admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))
@@ -110,25 +106,11 @@ impl Round<'_> {
     }
 
     fn explain(&self, reason: &WaitReason) -> String {
-        match reason {
-            WaitReason::Generation { cap } => format!(
-                "{cap} devices may have started so far, and they have; more when these have reported."
-            ),
-            WaitReason::CohortGeneration { cohort, cap } => {
-                let name = self
-                    .evidence
-                    .cohorts
-                    .get(cohort)
-                    .map_or("its kind", |c| c.value.as_str());
-                format!(
-                    "{cap} devices of {name} may have started so far, and they have; more when these have reported."
-                )
-            }
-            WaitReason::DevicesAtOnce { limit } => {
-                format!("At most {limit} devices install at once.")
-            }
-            WaitReason::PerDay { limit } => format!("At most {limit} devices start on one day."),
-        }
+        let cohort = match reason {
+            WaitReason::CohortGeneration { cohort, .. } => self.evidence.cohorts.get(cohort),
+            _ => None,
+        };
+        reason.sentence(cohort.map(|c| c.value.as_str()))
     }
 
     pub(super) fn permit(&mut self, candidate: Candidate) -> anyhow::Result<()> {
