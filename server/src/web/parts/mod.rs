@@ -1,11 +1,15 @@
 //! What pages are made of. Each part writes its own HTML and knows nothing of where its values come from.
 
 mod bar;
+pub(crate) mod gate;
+mod limit;
 mod state;
 mod when;
 
 pub use bar::{Bar, Slice};
 pub use engine::words::{number, part, share};
+pub use gate::{GateTable, criterion_name};
+pub use limit::{Limit, LimitPicture};
 pub use state::{Icon, State, Tone};
 pub use when::When;
 
