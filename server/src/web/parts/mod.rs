@@ -1,16 +1,20 @@
 //! What pages are made of. Each part writes its own HTML and knows nothing of where its values come from.
 
 mod bar;
+mod class;
 pub(crate) mod gate;
 mod limit;
 mod state;
+mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
+pub use class::{Class, class_words};
 pub use engine::words::{number, part, share};
 pub use gate::{GateTable, criterion_name};
 pub use limit::{Limit, LimitPicture};
 pub use state::{Icon, State, Tone};
+pub use tally::{Tally, devices, named};
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.
