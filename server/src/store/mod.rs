@@ -14,6 +14,7 @@ pub mod gates;
 pub mod offers;
 pub mod people;
 pub mod populations;
+pub mod preview;
 pub mod requests;
 pub mod rollouts;
 pub mod seen;

@@ -7,10 +7,10 @@ use engine::ids::PersonId;
 use engine::rollout::Actor;
 use engine::{Snapshot, words};
 
-use super::words::{Names, isolated};
+use super::words::Names;
 use crate::views::RequestLine;
 use crate::web::frame::Frame;
-use crate::web::parts::{Icon, Tone, When, criterion_name};
+use crate::web::parts::{Icon, Tone, When, criterion_name, isolated};
 
 /// People shown one by one; the rest is a number.
 const MOST_PEOPLE: usize = 20;

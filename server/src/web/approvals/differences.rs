@@ -7,7 +7,7 @@ use engine::words::{number, share};
 use engine::{Snapshot, stage::Stage};
 use servicing::Sha256;
 
-use crate::web::parts::{Icon, State, Tone, criterion_name};
+use crate::web::parts::{Icon, State, Tone, criterion_name, isolated};
 
 /// One thing that was frozen, and what it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,7 +132,7 @@ fn definition(frozen: &Frozen, stage: &Stage) -> Vec<Difference> {
     } else {
         "another"
     };
-    let name = |what: &str| format!("{what} of {}", super::words::isolated(&stage.name));
+    let name = |what: &str| format!("{what} of {}", isolated(&stage.name));
     let mut targeted = Difference::counted(
         &name("Targeted devices"),
         frozen.targeted,

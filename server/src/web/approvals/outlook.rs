@@ -6,9 +6,8 @@ use engine::words::{count, devices, limit, number};
 use servicing::{HResult, Sequence};
 use uuid::Uuid;
 
-use super::words::isolated;
 use crate::views::{RequestLine, RolloutPage, StageLine};
-use crate::web::parts::{Class, Tally, class_words, named};
+use crate::web::parts::{Class, Tally, class_words, named, isolated};
 
 /// The panel that says it.
 pub struct Outlook {
@@ -105,6 +104,7 @@ fn classes(stage: &StageLine, terms: &dyn Fn(&str) -> Vec<String>) -> Vec<Class>
         Class {
             devices: Tally::found(*n, &listed).said(devices(*n)),
             words: class_words(word),
+            detail: String::new(),
             targeted: word == "targeted",
         }
     };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::decision::{Choice, Panel, Reader, Voter};
 use super::differences::{Difference, differences};
 use super::outlook::{Outlook, failed_with};
-use super::words::{Names, isolated, outcome};
+use super::words::{Names, outcome};
 use crate::app::App;
 use crate::auth::{As, Caller, Right, Viewer, kinds};
 use crate::error::OpError;
@@ -23,7 +23,7 @@ use crate::store::{self, people, requests, rollouts, tracks};
 use crate::views::{RequestLine, RolloutPage};
 use crate::web::form::Mistakes;
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::{GateTable, State as Chip, Tally, When};
+use crate::web::parts::{GateTable, State as Chip, Tally, When, isolated};
 use crate::web::problem_page::html;
 use crate::web::step_up;
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::store::people::Account;
 use crate::views::RequestLine;
+use crate::web::parts::isolated;
 
 /// Names of people.
 pub struct Names(BTreeMap<Uuid, String>);
@@ -32,12 +33,6 @@ impl Names {
             Actor::Person(person) => self.of(person),
         }
     }
-}
-
-/// What people called something, within a sentence: first strong isolate and its end do for text what `bdi` does for
-/// elements, so that a name that runs from right to left does not turn the line.
-pub fn isolated(name: &str) -> String {
-    format!("\u{2068}{name}\u{2069}")
 }
 
 /// `Open Broad`, `Override the gate of Pilot`.

@@ -9,6 +9,8 @@ pub struct Class {
     pub devices: Tally,
     /// What is so of them: `have it already`.
     pub words: &'static str,
+    /// Which, where one fact tells: ` (arm64)`.
+    pub detail: String,
     /// They are offered it.
     pub targeted: bool,
 }

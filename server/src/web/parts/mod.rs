@@ -65,3 +65,9 @@ impl Choice {
         }
     }
 }
+
+/// What people called something, within a sentence: first strong isolate and its end do for text what `bdi` does for
+/// elements, so that a name that runs from right to left does not turn the line.
+pub fn isolated(name: &str) -> String {
+    format!("\u{2068}{name}\u{2069}")
+}
