@@ -9,7 +9,7 @@ use crate::rollout::Actor;
 
 /// What one more yes does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Yes {
+pub struct Yes {
     /// Given by the only admin there is: it counts four hours later.
     pub alone: bool,
     /// It was the last one needed.
@@ -18,7 +18,10 @@ pub(crate) struct Yes {
 
 /// Whether a person may approve a request now, and what follows. The approvals before are checked again: whoever
 /// was disabled meanwhile does not count.
-pub(crate) fn approve(
+///
+/// # Errors
+/// Why they may not.
+pub fn approve(
     request: &Request,
     by: PersonId,
     author: PersonId,

@@ -1,6 +1,7 @@
 //! Requests to open a stage, bound to frozen evidence, with four eyes.
 
 mod eyes;
+mod review;
 mod validity;
 
 use chrono::{DateTime, Duration, Utc};
@@ -15,7 +16,11 @@ use crate::ids::{PersonId, RequestId, RolloutId, StageId};
 use crate::policy::StagePolicy;
 use crate::rollout::Actor;
 
-pub(crate) use eyes::{approve, counted, lone_admin, said_yes_alone};
+pub use eyes::{Yes, approve};
+pub use review::{Review, review};
+
+pub(crate) use eyes::{counted, lone_admin, said_yes_alone};
+use validity::judged_stage;
 pub(crate) use validity::{freeze, lost_lines, lost_pass, void_reason};
 
 /// A week: whoever approves later approves an old picture.

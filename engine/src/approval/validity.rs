@@ -27,13 +27,13 @@ pub(crate) fn freeze(
         policy: stage.policy,
         ring_revision: stage.ring_revision,
         targeted: stage.targeted,
-        gate: gate_index(index, ask).map(|at| read(snapshot, assessment, at)),
+        gate: judged_stage(index, ask).map(|at| read(snapshot, assessment, at)),
         evidence: snapshot.evidence.clone(),
     })
 }
 
 /// Whose gate a request is about: to open a stage that of the one before, to override its own.
-fn gate_index(index: usize, ask: &Ask) -> Option<usize> {
+pub(super) fn judged_stage(index: usize, ask: &Ask) -> Option<usize> {
     match ask {
         Ask::Open => index.checked_sub(1),
         Ask::Override { .. } => Some(index),
@@ -83,7 +83,7 @@ pub(crate) fn void_reason(
     {
         return Some(VoidReason::NotNeeded);
     }
-    let gate = gate_index(index, &request.ask).map(|at| read(snapshot, assessment, at));
+    let gate = judged_stage(index, &request.ask).map(|at| read(snapshot, assessment, at));
     worsened(snapshot, frozen, gate.as_ref()).then_some(VoidReason::EvidenceWorsened)
 }
 

@@ -48,6 +48,18 @@ pub struct NewRollout {
     pub policies: BTreeMap<String, StagePolicy>,
 }
 
+/// What is wrong with a ticket number.
+#[must_use]
+pub fn wrong_ticket(ticket: &str) -> Option<FieldError> {
+    let wrong = ticket.trim().is_empty()
+        || ticket.chars().count() > 100
+        || ticket.chars().any(char::is_control);
+    wrong.then(|| FieldError {
+        field: "ticket".into(),
+        expected: "1 to 100 characters, or nothing".into(),
+    })
+}
+
 fn whole_track() -> NewScope {
     NewScope::Track
 }
@@ -81,14 +93,7 @@ impl Control {
                 }));
             }
         }
-        if new.ticket.as_ref().is_some_and(|t| {
-            t.trim().is_empty() || t.chars().count() > 100 || t.chars().any(char::is_control)
-        }) {
-            wrong.push(FieldError {
-                field: "ticket".into(),
-                expected: "1 to 100 characters, or nothing".into(),
-            });
-        }
+        wrong.extend(new.ticket.as_deref().and_then(wrong_ticket));
         let mut tx = self.pool.begin().await?;
         let track = self.lock_track(&mut tx, TrackId(new.track)).await?;
         let Some(sequence) = sequences::by_id(&mut tx, new.sequence).await? else {

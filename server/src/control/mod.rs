@@ -25,8 +25,9 @@ use crate::store::{rollouts, tracks};
 
 use tail::Tail;
 
-pub use create::{Approvals, NewRollout, NewScope};
+pub use create::{Approvals, NewRollout, NewScope, wrong_ticket};
 pub use snapshot::load as load_snapshot;
+pub use start::GivesWay;
 
 /// Whether telemetry is being taken in: set by ingest, read by gates and by the service clock.
 #[derive(Debug)]

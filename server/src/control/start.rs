@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::Input;
 use servicing::Sequence;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Control;
 use super::tail::Tail;
@@ -53,13 +54,11 @@ impl Control {
             else {
                 continue;
             };
-            let gives_way = match older.rollout.state {
-                RolloutState::Scheduled { .. } => older.created_at <= stored.created_at,
-                RolloutState::Active
-                | RolloutState::Paused { .. }
-                | RolloutState::Halted { .. } => true,
-                RolloutState::Completed { .. } => completed,
-                _ => false,
+            let gives_way = match (&older.rollout.state, GivesWay::of(&older.rollout.state)) {
+                (RolloutState::Scheduled { .. }, _) => older.created_at <= stored.created_at,
+                (_, Some(GivesWay::AtItsStart)) => true,
+                (_, Some(GivesWay::AtItsEnd)) => completed,
+                (_, None) => false,
             };
             if gives_way && compete(&sequence, &*self.content(&mut *conn, &older).await?) {
                 let _superseded =
@@ -70,6 +69,31 @@ impl Control {
         Ok(())
     }
 
+    /// Rollouts of a track that give way to a new one of this sequence, and when. For people who write it: as things
+    /// are now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn would_give_way(
+        &self,
+        conn: &mut PgConnection,
+        track: Uuid,
+        sequence: &Sequence,
+    ) -> Result<Vec<(Stored, GivesWay)>, OpError> {
+        let mut found = Vec::new();
+        for id in rollouts::live(&mut *conn, Some(track)).await? {
+            let Some(older) = rollouts::by_id(&mut *conn, id).await? else {
+                continue;
+            };
+            if let Some(when) = GivesWay::of(&older.rollout.state)
+                && compete(sequence, &*self.content(&mut *conn, &older).await?)
+            {
+                found.push((older, when));
+            }
+        }
+        Ok(found)
+    }
+
     async fn content(
         &self,
         conn: &mut PgConnection,
@@ -77,6 +101,28 @@ impl Control {
     ) -> Result<Arc<Sequence>, OpError> {
         let found = self.catalogue.get(conn, stored.rollout.digest).await?;
         found.ok_or_else(|| OpError::Conflict("the sequence is not published any more".into()))
+    }
+}
+
+/// When a rollout gives way to a newer one that it competes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivesWay {
+    /// When the newer one starts.
+    AtItsStart,
+    /// When the newer one completes: until then it serves stragglers.
+    AtItsEnd,
+}
+
+impl GivesWay {
+    fn of(state: &RolloutState) -> Option<Self> {
+        match state {
+            RolloutState::Scheduled { .. }
+            | RolloutState::Active
+            | RolloutState::Paused { .. }
+            | RolloutState::Halted { .. } => Some(Self::AtItsStart),
+            RolloutState::Completed { .. } => Some(Self::AtItsEnd),
+            _ => None,
+        }
     }
 }
 

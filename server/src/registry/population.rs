@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::fleet::Catalogue;
 use crate::store::devices::{Device, DeviceStatus};
-use crate::store::{from_word, populations};
+use crate::store::{from_word, populations, preview};
 
 /// Of which class a device is for a sequence: `targeted`, `complete`, `ahead`, or `not_applicable:<why>`. Passing
 /// obstacles (disk, battery, a pending restart) do not change it: such a device is targeted.
@@ -59,15 +59,37 @@ pub async fn open(
     let digest = sequence.content_digest();
     let mut changes = populations::Changes::new();
     for group in populations::scan(conn, track, rollout, listed, digest).await? {
-        let class = if group.started {
-            populations::TARGETED.to_owned()
-        } else {
-            class_of(sequence, &group_facts(&group)?)
-        };
+        let class = class_of_group(sequence, &group)?;
         *changes.entry((rollout, group.ring_id, class)).or_default() += group.n;
     }
     populations::apply(conn, &changes).await?;
     Ok(())
+}
+
+/// Of which class devices would be if a rollout of this sequence started now: of the whole track, or of these devices
+/// alone. Counts as [`open`] does, but writes nothing and locks nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn preview(
+    conn: &mut PgConnection,
+    track: Uuid,
+    listed: Option<&[i32]>,
+    sequence: &Sequence,
+) -> anyhow::Result<Vec<(populations::Group, String)>> {
+    let groups = preview::groups(conn, track, listed, sequence.content_digest()).await?;
+    groups
+        .into_iter()
+        .map(|group| Ok((group.clone(), class_of_group(sequence, &group)?)))
+        .collect()
+}
+
+/// A device that started the content once is targeted for ever.
+fn class_of_group(sequence: &Sequence, group: &populations::Group) -> anyhow::Result<String> {
+    if group.started {
+        return Ok(populations::TARGETED.to_owned());
+    }
+    Ok(class_of(sequence, &group_facts(group)?))
 }
 
 /// Changes the populations of a device's tracks when the device becomes `after`.

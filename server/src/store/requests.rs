@@ -165,26 +165,22 @@ pub struct Listed {
     pub request: Request,
 }
 
-/// Newest requests: of these tracks (none: of all), of one rollout or of all, only open ones if asked.
-///
-/// # Errors
-/// When the database fails.
-pub async fn page(
-    conn: &mut PgConnection,
-    tracks: Option<&[Uuid]>,
-    rollout: Option<Uuid>,
-    open_only: bool,
-    limit: i64,
-) -> anyhow::Result<Vec<Listed>> {
-    let rows = sqlx::query!(
-        "SELECT q.rollout_id, q.id, q.stage_id, q.ask, q.requested_by, q.requested_at, q.needed, q.frozen, q.hash, q.state, r.track_id, g.name
-         FROM request q JOIN rollout r ON r.id = q.rollout_id JOIN stage s ON s.id = q.stage_id JOIN ring g ON g.id = s.ring_id
-         WHERE ($1::uuid[] IS NULL OR r.track_id = ANY($1)) AND ($2::uuid IS NULL OR q.rollout_id = $2) AND (NOT $3 OR q.phase = 'open')
-         ORDER BY q.requested_at DESC, q.id LIMIT $4",
-        tracks, rollout, open_only, limit,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+struct ListedRow {
+    rollout_id: Uuid,
+    track_id: Uuid,
+    name: String,
+    id: Uuid,
+    stage_id: Uuid,
+    ask: Value,
+    requested_by: Option<Uuid>,
+    requested_at: DateTime<Utc>,
+    needed: i16,
+    frozen: Value,
+    hash: Vec<u8>,
+    state: Value,
+}
+
+async fn listed(conn: &mut PgConnection, rows: Vec<ListedRow>) -> anyhow::Result<Vec<Listed>> {
     let mut listed = Vec::with_capacity(rows.len());
     for r in rows {
         let row = Row {
@@ -207,6 +203,90 @@ pub async fn page(
         });
     }
     Ok(listed)
+}
+
+/// Newest requests: of these tracks (none: of all), of one rollout or of all, only open ones if asked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    conn: &mut PgConnection,
+    tracks: Option<&[Uuid]>,
+    rollout: Option<Uuid>,
+    open_only: bool,
+    limit: i64,
+) -> anyhow::Result<Vec<Listed>> {
+    let rows = sqlx::query_as!(
+        ListedRow,
+        "SELECT q.rollout_id, q.id, q.stage_id, q.ask, q.requested_by, q.requested_at, q.needed, q.frozen, q.hash, q.state, r.track_id, g.name
+         FROM request q JOIN rollout r ON r.id = q.rollout_id JOIN stage s ON s.id = q.stage_id JOIN ring g ON g.id = s.ring_id
+         WHERE ($1::uuid[] IS NULL OR r.track_id = ANY($1)) AND ($2::uuid IS NULL OR q.rollout_id = $2) AND (NOT $3 OR q.phase = 'open')
+         ORDER BY q.requested_at DESC, q.id LIMIT $4",
+        tracks, rollout, open_only, limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    listed(conn, rows).await
+}
+
+/// Requests that have ended, newest first: of these tracks (none: of all), asked for before the request `before`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ended(
+    conn: &mut PgConnection,
+    tracks: Option<&[Uuid]>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> anyhow::Result<Vec<Listed>> {
+    let rows = sqlx::query_as!(
+        ListedRow,
+        "SELECT q.rollout_id, q.id, q.stage_id, q.ask, q.requested_by, q.requested_at, q.needed, q.frozen, q.hash, q.state, r.track_id, g.name
+         FROM request q JOIN rollout r ON r.id = q.rollout_id JOIN stage s ON s.id = q.stage_id JOIN ring g ON g.id = s.ring_id
+         WHERE ($1::uuid[] IS NULL OR r.track_id = ANY($1)) AND q.phase <> 'open'
+           AND ($2::uuid IS NULL OR (q.requested_at, q.id) < (SELECT requested_at, id FROM request WHERE id = $2))
+         ORDER BY q.requested_at DESC, q.id DESC LIMIT $3",
+        tracks, before, limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    listed(conn, rows).await
+}
+
+/// One request.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_id(conn: &mut PgConnection, id: RequestId) -> anyhow::Result<Option<Listed>> {
+    let rows = sqlx::query_as!(
+        ListedRow,
+        "SELECT q.rollout_id, q.id, q.stage_id, q.ask, q.requested_by, q.requested_at, q.needed, q.frozen, q.hash, q.state, r.track_id, g.name
+         FROM request q JOIN rollout r ON r.id = q.rollout_id JOIN stage s ON s.id = q.stage_id JOIN ring g ON g.id = s.ring_id
+         WHERE q.id = $1",
+        id.0,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(listed(conn, rows).await?.pop())
+}
+
+/// When a request ended, by the decision that ended it; none while it is open.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ended_at(
+    conn: &mut PgConnection,
+    request: RequestId,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        "SELECT d.at FROM request q JOIN decision d ON d.rollout_id = q.rollout_id
+         WHERE q.id = $1 AND q.phase <> 'open'
+           AND d.decision -> 'requests' @> jsonb_build_array(jsonb_build_object('request', q.id))
+         ORDER BY d.version DESC LIMIT 1",
+        request.0,
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// How many open requests wait for someone: on these tracks (none: on all), not of their own making, not answered by

@@ -2,6 +2,7 @@
 
 mod eyes;
 mod overrides;
+mod review;
 mod voids;
 
 use crate::lab::{ADMIN, ANN, AUTHOR, BOB, Lab, VIEWER};

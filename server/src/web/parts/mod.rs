@@ -8,7 +8,9 @@ mod halt_chart;
 mod heat;
 mod limit;
 mod rail;
+mod class;
 mod state;
+mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
@@ -20,7 +22,9 @@ pub use halt_chart::HaltChart;
 pub use heat::{Cell, HeatMap, HeatRow};
 pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
+pub use class::{Class, class_words};
 pub use state::{Icon, State, Tone};
+pub use tally::{Tally, devices, named};
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.
@@ -70,4 +74,10 @@ impl Choice {
             selected,
         }
     }
+}
+
+/// What people called something, within a sentence: first strong isolate and its end do for text what `bdi` does for
+/// elements, so that a name that runs from right to left does not turn the line.
+pub fn isolated(name: &str) -> String {
+    format!("\u{2068}{name}\u{2069}")
 }

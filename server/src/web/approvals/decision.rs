@@ -1,0 +1,311 @@
+//! The panel in which people decide: who said yes, who can, who can not and why.
+
+use engine::approval::{Approval, LONE_ADMIN_DELAY, Review, VoidReason, Yes};
+use engine::decide::{Person, Refused};
+use engine::gate::{GateReport, Verdict};
+use engine::ids::PersonId;
+use engine::rollout::Actor;
+use engine::{Snapshot, words};
+
+use super::words::Names;
+use crate::views::RequestLine;
+use crate::web::frame::Frame;
+use crate::web::parts::{Icon, Tone, When, criterion_name, isolated};
+
+/// People shown one by one; the rest is a number.
+const MOST_PEOPLE: usize = 20;
+
+/// Someone and their part in it.
+pub struct Voter {
+    pub icon: Icon,
+    pub tone: Tone,
+    pub name: String,
+    pub you: bool,
+    /// `can decide`, `author`, `approved`.
+    pub part: &'static str,
+    pub at: Option<When>,
+    pub note: Option<String>,
+}
+
+/// A line of the gate that did not hold: to be ticked as seen before a yes.
+pub struct Unheld {
+    pub word: &'static str,
+    pub name: &'static str,
+    pub verdict: &'static str,
+    pub sentence: String,
+    pub ticked: bool,
+}
+
+/// What the reader can do.
+pub enum Choice {
+    /// Say yes: what it does.
+    Approve(String),
+    /// Why not.
+    No(String),
+}
+
+/// The panel of an open request.
+pub struct Panel {
+    pub voters: Vec<Voter>,
+    /// More who can decide.
+    pub more: usize,
+    pub choice: Choice,
+    pub unheld: Vec<Unheld>,
+    pub may_reject: bool,
+    /// What a no does.
+    pub no_means: &'static str,
+}
+
+/// Who reads.
+pub struct Reader {
+    pub person: PersonId,
+    /// May come here with a decision at all.
+    pub decides: bool,
+}
+
+/// Lines that do not hold, of the gate that is approved.
+pub fn unheld(gate: Option<&GateReport>, ticked: &[String]) -> Vec<Unheld> {
+    let lines = gate.into_iter().flat_map(|g| &g.criteria);
+    lines
+        .filter_map(|line| {
+            let verdict = match line.verdict {
+                Verdict::Pass | Verdict::Off => return None,
+                Verdict::Wait => "not there yet",
+                Verdict::Inconclusive => "inconclusive",
+                Verdict::Halt => "a halt",
+            };
+            let word = line.criterion.word();
+            Some(Unheld {
+                word,
+                name: criterion_name(line.criterion),
+                verdict,
+                sentence: line.sentence.clone(),
+                ticked: ticked.iter().any(|t| t == word),
+            })
+        })
+        .collect()
+}
+
+impl Panel {
+    pub fn new(
+        request: &RequestLine,
+        snapshot: &Snapshot,
+        review: &Review,
+        reader: &Reader,
+        names: &Names,
+        frame: &Frame,
+        ticked: &[String],
+    ) -> Self {
+        let author = snapshot.rollout.author;
+        let mut voters: Vec<Voter> = request
+            .approvals
+            .iter()
+            .map(|yes| approved(yes, snapshot, request, names, frame, reader))
+            .collect();
+        let mut others: Vec<(u8, Voter)> = Vec::new();
+        for (id, vote) in &review.votes {
+            if request.approvals.iter().any(|a| a.by == *id) {
+                continue;
+            }
+            let person = snapshot.people.get(id).copied();
+            let involved = part_in(*id, author, request);
+            let Some((rank, part, note)) = part_of(vote, person, involved) else {
+                continue;
+            };
+            let can = vote.is_ok();
+            let you = *id == reader.person;
+            let voter = Voter {
+                icon: if can { Icon::Person } else { Icon::Slash },
+                tone: if can && you { Tone::Ask } else { Tone::Mute },
+                name: names.of(*id),
+                you,
+                part,
+                at: None,
+                note,
+            };
+            others.push((if you { 0 } else { rank }, voter));
+        }
+        others.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
+        let room = MOST_PEOPLE.saturating_sub(voters.len());
+        let more = others.len().saturating_sub(room);
+        voters.extend(others.into_iter().take(room).map(|(_, voter)| voter));
+        let overrides = matches!(request.ask, engine::approval::Ask::Override { .. });
+        Self {
+            voters,
+            more,
+            choice: choice(request, snapshot, review, reader, frame),
+            unheld: unheld(request.frozen.gate.as_ref(), ticked),
+            may_reject: reader.decides && review.void.is_none() && !review.expired,
+            no_means: if overrides {
+                "The gate stays closed until its criteria hold; the rollout goes on waiting."
+            } else {
+                "The rollout is paused until someone resumes it."
+            },
+        }
+    }
+}
+
+/// How someone has to do with what is asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Involved {
+    Author,
+    Requester,
+    No,
+}
+
+fn part_in(person: PersonId, author: PersonId, request: &RequestLine) -> Involved {
+    if person == author {
+        Involved::Author
+    } else if request.requested_by == Actor::Person(person) {
+        Involved::Requester
+    } else {
+        Involved::No
+    }
+}
+
+/// What to say of someone who has not approved: order, part, and why not. Who only reads is not named.
+fn part_of(
+    vote: &Result<Yes, Refused>,
+    person: Option<Person>,
+    involved: Involved,
+) -> Option<(u8, &'static str, Option<String>)> {
+    let person = person?;
+    Some(match (vote, involved) {
+        (Ok(yes), _) if yes.alone => (
+            1,
+            "can decide alone",
+            Some("The only one who could: their yes counts four hours later.".to_owned()),
+        ),
+        (Ok(_), _) => (1, "can decide", None),
+        (Err(_), Involved::Author) => (
+            2,
+            "author",
+            Some("Four eyes: the author can not approve.".to_owned()),
+        ),
+        (Err(_), Involved::Requester) => (
+            2,
+            "requester",
+            Some("Four eyes: whoever requested it can not approve.".to_owned()),
+        ),
+        (Err(_), Involved::No) if !person.enabled && (person.approver || person.admin) => {
+            (3, "disabled", Some("Disabled people do not decide.".to_owned()))
+        }
+        (Err(_), Involved::No) if person.admin => (
+            3,
+            "admin",
+            Some("Has not the role approver on this track; can reject.".to_owned()),
+        ),
+        (Err(_), Involved::No) => return None,
+    })
+}
+
+fn approved(
+    yes: &Approval,
+    snapshot: &Snapshot,
+    request: &RequestLine,
+    names: &Names,
+    frame: &Frame,
+    reader: &Reader,
+) -> Voter {
+    let person = snapshot.people.get(&yes.by);
+    let lost = match person {
+        _ if yes.alone => None,
+        Some(p) if !p.enabled => Some("Does not count: disabled since."),
+        Some(p) if !p.approver => Some("Does not count: no approver of this track any more."),
+        Some(_) => None,
+        None => Some("Does not count: has no account any more."),
+    };
+    let later = yes.alone.then_some(request.effective_at).flatten();
+    let note = later.map(|at| {
+        format!(
+            "The only one who could: it counts at {}.",
+            frame.when(at).text()
+        )
+    });
+    Voter {
+        icon: if lost.is_some() {
+            Icon::Slash
+        } else {
+            Icon::OkRing
+        },
+        tone: if lost.is_some() { Tone::Mute } else { Tone::Ok },
+        name: names.of(yes.by),
+        you: yes.by == reader.person,
+        part: "approved",
+        at: Some(frame.when(yes.at)),
+        note: lost.map(str::to_owned).or(note),
+    }
+}
+
+/// Whether the reader may say yes, what that does, or why not.
+fn choice(
+    request: &RequestLine,
+    snapshot: &Snapshot,
+    review: &Review,
+    reader: &Reader,
+    frame: &Frame,
+) -> Choice {
+    if review.expired {
+        return Choice::No("Seven days went by: it expires now, and is asked again while the gate holds.".into());
+    }
+    if let Some(reason) = review.void {
+        return Choice::No(format!("{} {}", reason.sentence(), void_means(reason)));
+    }
+    let ring = isolated(&request.ring_name);
+    let vote = review.votes.get(&reader.person);
+    match vote {
+        Some(Ok(_)) if !reader.decides => Choice::No(NO_ROLE.to_owned()),
+        None => Choice::No(NO_ROLE.to_owned()),
+        Some(Err(refused)) if refused.code == "role" => Choice::No(NO_ROLE.to_owned()),
+        Some(Err(refused)) => Choice::No(format!("{} Another approver of the track has to.", refused.sentence)),
+        Some(Ok(yes)) if yes.alone => {
+            let counts = frame.when(snapshot.service_now + LONE_ADMIN_DELAY);
+            Choice::Approve(format!(
+                "You are the only one who could approve. Your yes counts four hours later, about {}, and is marked as given alone.",
+                counts.text()
+            ))
+        }
+        Some(Ok(yes)) if yes.done => match review.blocks.first() {
+            Some(block) => Choice::No(format!("Yours would be the last approval, but the ring can not open yet: {block} Come back then.")),
+            None => Choice::Approve(format!(
+                "{} of {}: your approval {}.",
+                ordinal(review.given + 1),
+                request.needed,
+                match request.ask {
+                    engine::approval::Ask::Open => format!("opens {ring}"),
+                    engine::approval::Ask::Override { .. } => format!("lets the gate of {ring} pass"),
+                }
+            )),
+        },
+        Some(Ok(_)) => {
+            let left = usize::from(request.needed).saturating_sub(review.given + 1);
+            let left = words::count(u64::try_from(left).unwrap_or(u64::MAX), "approval");
+            Choice::Approve(format!(
+                "{} of {}: after yours {left} more {} needed.",
+                ordinal(review.given + 1),
+                request.needed,
+                if request.needed > 2 { "are" } else { "is" },
+            ))
+        }
+    }
+}
+
+const NO_ROLE: &str =
+    "You can not approve here: it takes the role approver on this track. An admin can give it.";
+
+const fn void_means(reason: VoidReason) -> &'static str {
+    match reason {
+        VoidReason::RolloutStopped => "Nothing can be decided until it goes on.",
+        _ => "The request ends at the next tick; there is nothing left to decide.",
+    }
+}
+
+fn ordinal(n: usize) -> String {
+    match n {
+        1 => "First".to_owned(),
+        2 => "Second".to_owned(),
+        3 => "Third".to_owned(),
+        4 => "Fourth".to_owned(),
+        n => format!("Number {n}"),
+    }
+}

@@ -1,0 +1,219 @@
+//! What will happen if people say yes: how many devices, how fast, by which rules.
+
+use engine::approval::Ask;
+use engine::policy::{FailureLimit, Growth, Sample, StagePolicy};
+use engine::words::{count, devices, limit, number};
+use servicing::{HResult, Sequence};
+use uuid::Uuid;
+
+use crate::views::{RequestLine, RolloutPage, StageLine};
+use crate::web::parts::{Class, Tally, class_words, named, isolated};
+
+/// The panel that says it.
+pub struct Outlook {
+    /// Devices that are offered it; the sentence goes on behind the number.
+    pub targeted: Tally,
+    pub sentence: String,
+    /// Opening a ring, or letting a gate pass that does not hold.
+    pub overridden: Option<Overridden>,
+    /// All devices of the ring by class.
+    pub classes: Vec<Class>,
+    pub policy: Vec<(&'static str, String)>,
+}
+
+/// What an override does, said plainly.
+pub struct Overridden {
+    pub reason: String,
+    pub then: String,
+}
+
+impl Outlook {
+    /// Reads it for a request of a rollout; the policy is the frozen one.
+    pub fn new(
+        request: &RequestLine,
+        page: &RolloutPage,
+        track: &str,
+        sequence: Option<&Sequence>,
+    ) -> Self {
+        let place = page.stages.iter().position(|s| s.id == request.stage);
+        let stage = place.and_then(|at| page.stages.get(at));
+        let terms = |state: &str| {
+            vec![
+                named("track", track),
+                named("ring", &request.ring_name),
+                format!("rollout:{}", request.rollout),
+                format!("state:{state}"),
+            ]
+        };
+        let now = stage.and_then(|s| s.population.get("targeted"));
+        let n = now.copied().unwrap_or(request.frozen.targeted);
+        let policy = &request.frozen.policy;
+        let ring = isolated(&request.ring_name);
+        let overridden = match &request.ask {
+            Ask::Open => None,
+            Ask::Override { reason } => Some(Overridden {
+                reason: reason.clone(),
+                then: after(page.stages.get(place.map_or(usize::MAX, |at| at + 1))),
+            }),
+        };
+        let what = sequence.map_or_else(|| "the update".to_owned(), |s| s.kb.to_string());
+        let builds = sequence.map(builds).unwrap_or_default();
+        let sentence = match overridden {
+            None => format!(
+                "in {ring} {} offered {what}{builds}, {}.",
+                if n == 1 { "is" } else { "are" },
+                pace(policy, n)
+            ),
+            Some(_) => {
+                format!("in {ring} are judged by this gate. They go on with {what}{builds}.")
+            }
+        };
+        Self {
+            targeted: Tally::found(n, &terms("targeted")).said(devices(n)),
+            sentence,
+            overridden,
+            classes: stage.map(|s| classes(s, &terms)).unwrap_or_default(),
+            policy: rules(policy),
+        }
+    }
+}
+
+fn after(next: Option<&StageLine>) -> String {
+    let Some(next) = next else {
+        return "It is the last ring: the rollout completes.".to_owned();
+    };
+    let targeted = devices(next.population.get("targeted").copied().unwrap_or(0));
+    let ring = isolated(&next.ring_name);
+    match next.policy.approvals {
+        0 => format!("Then {ring} opens at once, for {targeted}."),
+        n => format!(
+            "Then {ring} asks for {}, for {targeted}.",
+            count(u64::from(n), "approval")
+        ),
+    }
+}
+
+fn classes(stage: &StageLine, terms: &dyn Fn(&str) -> Vec<String>) -> Vec<Class> {
+    let class = |(word, n): (&String, &u64)| {
+        // The list knows one state for all that can never take it.
+        let listed = match word.as_str() {
+            "targeted" => terms("targeted"),
+            w if w.starts_with("not_applicable") && alone(stage, w) => terms("not_applicable"),
+            _ => Vec::new(),
+        };
+        Class {
+            devices: Tally::found(*n, &listed).said(devices(*n)),
+            words: class_words(word),
+            detail: String::new(),
+            targeted: word == "targeted",
+        }
+    };
+    let mut all: Vec<Class> = stage.population.iter().map(class).collect();
+    all.sort_by_key(|c| (!c.targeted, std::cmp::Reverse(c.devices.n)));
+    all
+}
+
+/// It is the only class of its kind, so that the list of the kind is its list.
+fn alone(stage: &StageLine, word: &str) -> bool {
+    let same = |w: &&String| w.starts_with("not_applicable");
+    stage.population.keys().filter(same).all(|w| w == word)
+}
+
+/// ` (26100.8117 or 26200.8117)`.
+pub fn builds(sequence: &Sequence) -> String {
+    let mut builds: Vec<String> = sequence
+        .variants
+        .iter()
+        .filter_map(|v| Some((v, v.target_ubr?)))
+        .flat_map(|(v, ubr)| v.base_builds.iter().map(move |base| format!("{base}.{ubr}")))
+        .collect();
+    builds.sort();
+    builds.dedup();
+    match builds.as_slice() {
+        [] => String::new(),
+        [one] => format!(" ({one})"),
+        [most @ .., last] => format!(" ({} or {last})", most.join(", ")),
+    }
+}
+
+/// How fast a ring of `targeted` devices is reached.
+fn pace(policy: &StagePolicy, targeted: u64) -> String {
+    let mut limits = Vec::new();
+    if let Some(n) = policy.limits.devices_at_once {
+        limits.push(format!("at most {} at once", number(n)));
+    }
+    if let Some(share) = policy.limits.percent_per_day {
+        let n = share.of(targeted).max(1);
+        limits.push(format!("at most {} ({}) a day", limit(share.0), number(n)));
+    }
+    let growth = match policy.growth {
+        Growth::Standard => "each generation twice as large once 95 % of the one before are fine",
+        Growth::Cautious => "each generation twice as large once all of the one before have ended",
+        Growth::Fast => {
+            "each generation twice as large, four times once 299 devices are clean"
+        }
+    };
+    limits.push(growth.to_owned());
+    limits.join(", ")
+}
+
+/// What the ring is then judged by.
+fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
+    let none = || "none".to_owned();
+    vec![
+        (
+            "Sample",
+            match policy.sample {
+                Sample::All => "every targeted device".to_owned(),
+                Sample::AtLeast(n) => format!("{} with an outcome", devices(n)),
+            },
+        ),
+        ("Soak", format!("{} h of working days", policy.soak_hours)),
+        (
+            "Failures",
+            match policy.failures {
+                FailureLimit::None => none(),
+                FailureLimit::Bound(p) => format!("at most {}, with 95 % certainty", limit(p.0)),
+            },
+        ),
+        ("Resolved", format!("at least {}", limit(policy.coverage.0))),
+        (
+            "At once",
+            policy.limits.devices_at_once.map_or_else(none_set, devices),
+        ),
+        (
+            "A day",
+            policy.limits.percent_per_day.map_or_else(none_set, |p| {
+                format!("{} of the ring", limit(p.0))
+            }),
+        ),
+    ]
+}
+
+fn none_set() -> String {
+    "no limit beside the generations".to_owned()
+}
+
+/// Terms for the devices of a rollout that failed with a code.
+pub fn failed_with(rollout: Uuid, code: HResult) -> Vec<String> {
+    vec![format!("rollout:{rollout}"), format!("error:{code}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::policy::{Limits, Percent, Preset, preset};
+
+    use super::*;
+
+    #[test]
+    fn the_pace_names_every_limit_that_people_set() {
+        let mut policy = preset(Preset::Fast, 3, 4, chrono_tz::Tz::UTC);
+        assert!(pace(&policy, 1840).starts_with("each generation"));
+        policy.limits = Limits {
+            devices_at_once: Some(200),
+            percent_per_day: Some(Percent(25.0)),
+        };
+        let said = pace(&policy, 1840);
+        assert!(said.starts_with("at most 200 at once, at most 25 % (460) a day, "), "{said}");
+    }
+}

@@ -1,0 +1,234 @@
+//! `/approvals/{id}`: everything that one decision is made from.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use engine::approval::review;
+use engine::ids::RequestId;
+use engine::words::ended;
+use uuid::Uuid;
+
+use super::decision::{Choice, Panel, Reader, Voter};
+use super::differences::{Difference, differences};
+use super::outlook::{Outlook, failed_with};
+use super::words::{Names, outcome};
+use crate::app::App;
+use crate::auth::{As, Caller, Right, Viewer, kinds};
+use crate::error::OpError;
+use crate::http::{At, Failure};
+use crate::store::{self, people, requests, rollouts, tracks};
+use crate::views::{RequestLine, RolloutPage};
+use crate::web::form::Mistakes;
+use crate::web::frame::{Frame, Nav, Shown, show};
+use crate::web::parts::{GateTable, State as Chip, Tally, When, isolated};
+use crate::web::problem_page::html;
+use crate::web::step_up;
+
+/// This route.
+pub fn router() -> Router<App> {
+    Router::new().route("/approvals/{id}", get(page))
+}
+
+/// There is none, or none that the caller may see.
+pub const NONE: OpError = OpError::NotFound {
+    what: "approval request",
+};
+
+/// What was typed.
+#[derive(Debug, Default)]
+pub struct Typed {
+    pub reason: String,
+    pub seen: Vec<String>,
+}
+
+/// An error code that devices failed with.
+struct Code {
+    code: String,
+    meaning: String,
+    remedy: String,
+    devices: Tally,
+}
+
+/// The gate as it was frozen.
+struct Gate {
+    heading: String,
+    summary: String,
+    table: GateTable,
+}
+
+#[derive(Template)]
+#[template(path = "pages/approval.html")]
+pub struct ApprovalPage {
+    frame: Frame,
+    id: Uuid,
+    rollout: Uuid,
+    kb: String,
+    title: String,
+    track: String,
+    ring: String,
+    overrides: bool,
+    state: Chip,
+    requested_by: String,
+    requested_at: When,
+    expires_at: Option<When>,
+    /// How it ended, and when.
+    ended: Option<(String, Option<When>)>,
+    outlook: Outlook,
+    differences: Vec<Difference>,
+    /// What the differences mean for the request.
+    standing: String,
+    gate: Option<Gate>,
+    codes: Vec<Code>,
+    started: u64,
+    issues: Option<Vec<(String, String)>>,
+    panel: Option<Panel>,
+    /// Those who said yes, of a request that has ended.
+    approved: Vec<Voter>,
+    hash: String,
+    mistakes: Mistakes,
+    typed: Typed,
+}
+
+impl ApprovalPage {
+    fn step_up(&self) -> String {
+        step_up::address(&self.frame.here)
+    }
+
+    /// The page; 422 where the form was answered wrongly.
+    pub fn response(&self) -> Response {
+        let status = if self.mistakes.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        };
+        (status, html(self)).into_response()
+    }
+
+    /// Reads the page for someone who has the right over the request's track.
+    pub async fn read<R: Right>(
+        app: &App,
+        caller: As<R>,
+        id: Uuid,
+        typed: Typed,
+        mistakes: Mistakes,
+    ) -> Result<Self, Failure> {
+        let person: Caller = caller.caller().clone();
+        let mut tx = store::reading(&app.pool).await?;
+        let listed = requests::by_id(&mut tx, RequestId(id)).await?.ok_or(NONE)?;
+        let track_id = caller.over("approval request", listed.track)?.track();
+        let track = tracks::by_id(&mut tx, track_id).await?.ok_or(NONE)?;
+        let stored = rollouts::by_id(&mut tx, listed.rollout).await?.ok_or(NONE)?;
+        let names = Names::new(&people::all(&mut tx).await?);
+        let sequence = app.catalogue.get(&mut tx, stored.rollout.digest).await?;
+        let snapshot = app.control.look(&mut tx, &stored).await?;
+        let review = review(&snapshot, &listed.request);
+        let ended_at = requests::ended_at(&mut tx, listed.request.id).await?;
+        let rollout = RolloutPage::read(&mut tx, &app.catalogue, stored).await?;
+        drop(tx);
+
+        let open = listed.request.is_open();
+        let line = RequestLine::from(listed);
+        let kb = rollout.line.kb.map_or_else(|| "an unknown update".to_owned(), |kb| kb.to_string());
+        let overrides = matches!(line.ask, engine::approval::Ask::Override { .. });
+        let heading = if overrides {
+            format!("Override the gate of {} for {kb}?", line.ring_name)
+        } else {
+            format!("Open {} for {kb}?", line.ring_name)
+        };
+        let here = format!("/approvals/{id}");
+        let zone = Some(track.time_zone);
+        let frame = Frame::read(app, &person, Nav::Approvals, heading, here, zone).await?;
+        let reader = Reader {
+            person: person.person(),
+            decides: person.may::<kinds::Approver>(track_id),
+        };
+        let panel = Panel::new(&line, &snapshot, &review, &reader, &names, &frame, &typed.seen);
+        let index = snapshot.stages.iter().position(|s| s.id == line.stage);
+        let lists = |state: &str, n: u64| {
+            let found = rollout.assignments.get(state).copied().unwrap_or(0);
+            let terms = [format!("rollout:{}", rollout.line.id), format!("state:{state}")];
+            (n > 0 && found == n).then(|| crate::web::parts::devices(&terms))
+        };
+        let stage = index.and_then(|at| snapshot.stages.get(at));
+        let compared = if open {
+            differences(&line.frozen, &snapshot, &review, stage, &lists)
+        } else {
+            Vec::new()
+        };
+        let judged = review.judged.and_then(|at| snapshot.stages.get(at));
+        Ok(Self {
+            id,
+            rollout: rollout.line.id,
+            outlook: Outlook::new(&line, &rollout, &track.name, sequence.as_deref()),
+            standing: standing(&compared, &panel),
+            differences: compared,
+            gate: line.frozen.gate.as_ref().map(|report| Gate {
+                heading: judged.map(|s| isolated(&s.name)).unwrap_or_default(),
+                summary: GateTable::summary(report),
+                table: GateTable::new(report),
+            }),
+            codes: rollout
+                .codes
+                .iter()
+                .map(|c| Code {
+                    code: c.code.to_string(),
+                    meaning: c.meaning.unwrap_or("This code is not in the list of known ones.").to_owned(),
+                    remedy: c.remedy.unwrap_or_default().to_owned(),
+                    devices: Tally::found(c.devices, &failed_with(rollout.line.id, c.code)),
+                })
+                .collect(),
+            started: rollout.counts.started,
+            issues: sequence.as_deref().map(|s| {
+                let issue = |i: &servicing::KnownIssue| (i.id.clone(), i.text.clone());
+                s.known_issues.iter().map(issue).collect()
+            }),
+            ended: outcome(&line, &names).map(|how| (how, ended_at.map(|at| frame.when(at)))),
+            state: Chip::of_request(&line.state_detail),
+            requested_by: names.actor(line.requested_by),
+            requested_at: frame.when(line.requested_at),
+            expires_at: open.then(|| frame.when(line.expires_at)),
+            hash: line.hash.to_string(),
+            approved: Vec::new(),
+            panel: Some(panel),
+            kb,
+            title: rollout.line.title.unwrap_or_default(),
+            track: track.name,
+            ring: line.ring_name,
+            overrides,
+            mistakes,
+            typed,
+            frame,
+        }
+        .closed(open))
+    }
+
+    /// Of a request that has ended only those who said yes are left of the panel.
+    fn closed(mut self, open: bool) -> Self {
+        if !open && let Some(panel) = self.panel.take() {
+            let said_yes = |v: &Voter| v.at.is_some();
+            self.approved = panel.voters.into_iter().filter(said_yes).collect();
+        }
+        self
+    }
+}
+
+/// What the differences come to, in a sentence.
+fn standing(compared: &[Difference], panel: &Panel) -> String {
+    let loud = compared.iter().filter(|d| d.is_loud()).count();
+    let stands = match &panel.choice {
+        Choice::No(why) if !panel.may_reject => ended(why),
+        _ => "The request stands.".to_owned(),
+    };
+    match loud {
+        0 => format!("Nothing got worse. {stands}"),
+        1 => format!("1 line got worse or changed. {stands}"),
+        n => format!("{n} lines got worse or changed. {stands}"),
+    }
+}
+
+async fn page(State(app): State<App>, caller: Viewer, At(id): At<Uuid>) -> Shown {
+    show(ApprovalPage::read(&app, caller, id, Typed::default(), Mistakes::none()).await?)
+}
