@@ -2,6 +2,7 @@
 //! pages show it.
 
 mod device;
+pub mod device_list;
 mod request;
 mod rollout;
 
