@@ -1,6 +1,7 @@
 //! How terms are written: `key:value`, `key:"a value"`, `key<value`, and `-` before a term that must not hold. Which
 //! keys there are is left to each language.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Term<T> {
     pub negated: bool,
     /// What is tested.
     pub test: T,
+    /// Bytes in which it is written.
+    pub span: Range<usize>,
 }
 
 /// Reads a text as terms. `read` gets a key in lower case and what follows it; it answers nothing for a key that it
@@ -58,13 +61,18 @@ pub fn terms<T>(
     let mut terms = Vec::new();
     let mut rest = Reader { text, at: 0 };
     while rest.skip_blanks() {
+        let from = rest.at;
         let negated = rest.take("-");
         let start = rest.at;
         let key = rest
             .take_while(|c| c.is_ascii_alphabetic())
             .to_ascii_lowercase();
         let test = read(&key, &mut rest).ok_or_else(|| QueryError::new(start, expected))??;
-        terms.push(Term { negated, test });
+        terms.push(Term {
+            negated,
+            test,
+            span: from..rest.at,
+        });
     }
     Ok(terms)
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use engine::ring::QueryError;
 use servicing::{Build, Facts, HResult, KbNumber, StoreHealth, UpdateAuthority};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -43,8 +44,13 @@ impl<'a> Within<'a> {
 /// # Errors
 /// [`OpError::Invalid`] naming `q`, where it went wrong and what was expected there.
 pub fn parse(text: &str) -> Result<DeviceQuery, OpError> {
-    DeviceQuery::parse(text)
-        .map_err(|e| OpError::field("q", format!("at character {}: {}", place(text, e.at), e.expected)))
+    DeviceQuery::parse(text).map_err(|e| OpError::field("q", expected(text, &e)))
+}
+
+/// What was expected of a query, and where.
+#[must_use]
+pub fn expected(text: &str, error: &QueryError) -> String {
+    format!("{} at character {}", error.expected, place(text, error.at))
 }
 
 /// The place of a byte, as people count: from 1.

@@ -119,9 +119,24 @@ impl DeviceQuery {
             return Err(QueryError::new(at, expected));
         }
         Ok(Self {
-            text: text.trim().to_owned(),
+            text: text.to_owned(),
             terms,
         })
+    }
+
+    /// Each of its terms as it is written, with the query that is left without it.
+    #[must_use]
+    pub fn without_each(&self) -> Vec<(String, Self)> {
+        let cut = |term: &Term<Test>| {
+            let rest = format!(
+                "{} {}",
+                &self.text[..term.span.start],
+                &self.text[term.span.end..]
+            );
+            let term = self.text[term.span.clone()].to_owned();
+            Some((term, Self::parse(rest.trim()).ok()?))
+        };
+        self.terms.iter().filter_map(cut).collect()
     }
 
     /// The same, of one status.
@@ -130,6 +145,7 @@ impl DeviceQuery {
         self.terms.push(Term {
             negated: false,
             test: Test::Status(status),
+            span: 0..0,
         });
         self
     }
