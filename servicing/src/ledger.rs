@@ -99,12 +99,18 @@ impl Ledger {
     /// latter counts. Of several entries the unfinished one counts.
     #[must_use]
     pub fn state_of(&self, kb: KbNumber) -> Option<PackageState> {
-        most_telling(self.0.iter().filter(|entry| entry.kb == Some(kb)))
+        most_telling(self.0.iter().filter(|entry| entry.kb == Some(kb))).map(|entry| entry.state)
     }
 
     /// State of a package of a sequence: by its KB, or by its build where the device could not tell the KB.
     #[must_use]
     pub fn state_of_package(&self, package: &Package) -> Option<PackageState> {
+        self.entry_of_package(package).map(|entry| entry.state)
+    }
+
+    /// The entry that tells the state of a package of a sequence.
+    #[must_use]
+    pub fn entry_of_package(&self, package: &Package) -> Option<&LedgerEntry> {
         let sets_build = matches!(package.role, Role::Checkpoint | Role::Lcu);
         most_telling(self.0.iter().filter(|entry| match entry.kb {
             Some(kb) => kb == package.kb,
@@ -128,10 +134,8 @@ impl Ledger {
     }
 }
 
-fn most_telling<'a>(entries: impl Iterator<Item = &'a LedgerEntry>) -> Option<PackageState> {
-    entries
-        .min_by_key(|entry| (entry.is_servicing_stack(), entry.state.telling()))
-        .map(|entry| entry.state)
+fn most_telling<'a>(entries: impl Iterator<Item = &'a LedgerEntry>) -> Option<&'a LedgerEntry> {
+    entries.min_by_key(|entry| (entry.is_servicing_stack(), entry.state.telling()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Pinning a device to its ring per rollout, so that moving it skips no gate, is left to whoever stores it.
 
+mod grammar;
 mod pattern;
 mod query;
 
@@ -12,7 +13,9 @@ use uuid::Uuid;
 use crate::ids::{RingId, RolloutId, TrackId};
 use crate::policy::Percent;
 
-pub use query::{Query, QueryError, Subject};
+pub use grammar::{QueryError, Reader, Term, terms};
+pub use pattern::Pattern;
+pub use query::{Comparison, Field, Query, Subject, Test};
 
 /// How devices come into a ring. Rules are tried in the order of the rings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

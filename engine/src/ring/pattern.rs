@@ -2,15 +2,26 @@
 
 /// A pattern of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<char>);
+pub struct Pattern(Vec<char>);
 
 impl Pattern {
-    pub(super) fn new(written: &str) -> Self {
+    /// A pattern as people write it.
+    #[must_use]
+    pub fn new(written: &str) -> Self {
         Self(written.to_lowercase().chars().collect())
     }
 
+    /// Its characters in lower case, `*` for any.
+    #[must_use]
+    pub fn chars(&self) -> &[char] {
+        &self.0
+    }
+
+    /// Whether a text is like it.
+    ///
     /// Greedy with one step back to the last `*`: linear for patterns that people write.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.to_lowercase().chars().collect();
         let (mut p, mut t) = (0, 0);
         let mut star: Option<(usize, usize)> = None;

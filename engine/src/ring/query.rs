@@ -15,10 +15,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use servicing::{Architecture, Build, Facts, Product};
 
+use super::grammar::{QueryError, Reader, Term, terms};
 use super::pattern::Pattern;
-
-/// Longest query, in bytes: read for every device, so it has an end.
-const MAX_LEN: usize = 2000;
 
 const TERM: &str =
     "a term such as tag:pilot, model:\"Latitude 5440\", build<26100.8117 or -host:LAB-*";
@@ -32,53 +30,55 @@ pub struct Subject<'a> {
     pub host_name: &'a str,
 }
 
-/// A text that is no query.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("at {at}: expected {expected}")]
-pub struct QueryError {
-    /// Byte at which it went wrong.
-    pub at: usize,
-    /// What would have been right.
-    pub expected: String,
-}
-
 /// Terms that must all hold. Serialised as the text people wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     text: String,
-    terms: Vec<Term>,
+    terms: Vec<Term<Test>>,
 }
 
+/// What a term asks of a device. Languages that know more terms read these with [`Test::read`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Term {
-    negated: bool,
-    test: Test,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
+pub enum Test {
+    /// A text matches.
     Text(Field, Pattern),
+    /// It is of this architecture.
     Arch(Architecture),
+    /// It is of this product.
     Product(Product),
+    /// It is on such a build of the family.
     Build(Comparison, Build),
 }
 
+/// A text of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+pub enum Field {
+    /// Any of its tags.
     Tag,
+    /// SMBIOS model.
     Model,
+    /// SMBIOS manufacturer.
     Manufacturer,
+    /// BIOS version.
     Bios,
+    /// Edition.
     Edition,
+    /// Host name.
     Host,
 }
 
+/// How two values must compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+pub enum Comparison {
+    /// `<`
     Less,
+    /// `<=`
     AtMost,
+    /// `>`
     More,
+    /// `>=`
     AtLeast,
+    /// `=`
     Equal,
 }
 
@@ -88,16 +88,9 @@ impl Query {
     /// # Errors
     /// Where the text stops being one, and what was expected there.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        if text.len() > MAX_LEN {
-            return Err(error(MAX_LEN, &format!("at most {MAX_LEN} bytes")));
-        }
-        let mut terms = Vec::new();
-        let mut rest = Rest { text, at: 0 };
-        while rest.skip_blanks() {
-            terms.push(term(&mut rest)?);
-        }
+        let terms = terms(text, TERM, Test::read)?;
         if terms.is_empty() {
-            return Err(error(0, TERM));
+            return Err(QueryError::new(0, TERM));
         }
         Ok(Self {
             text: text.trim().to_owned(),
@@ -115,7 +108,27 @@ impl Query {
 }
 
 impl Test {
-    fn holds(&self, subject: &Subject<'_>) -> bool {
+    /// Reads what follows a key; nothing where the key is none of these.
+    pub fn read(key: &str, rest: &mut Reader<'_>) -> Option<Result<Self, QueryError>> {
+        let field = match key {
+            "tag" => Field::Tag,
+            "model" => Field::Model,
+            "manufacturer" => Field::Manufacturer,
+            "bios" => Field::Bios,
+            "edition" => Field::Edition,
+            "host" => Field::Host,
+            "arch" => return Some(rest.parsed().map(Self::Arch)),
+            "product" => return Some(rest.parsed().map(Self::Product)),
+            "build" => return Some(build(rest)),
+            _ => return None,
+        };
+        let value = rest.value();
+        Some(value.map(|(value, _)| Self::Text(field, Pattern::new(&value))))
+    }
+
+    /// Whether it holds for a device.
+    #[must_use]
+    pub fn holds(&self, subject: &Subject<'_>) -> bool {
         let facts = subject.facts;
         match self {
             Self::Text(field, pattern) => match field {
@@ -138,7 +151,9 @@ impl Test {
 }
 
 impl Comparison {
-    const fn holds(self, order: Ordering) -> bool {
+    /// Whether this is how they compare.
+    #[must_use]
+    pub const fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Less => order.is_lt(),
             Self::AtMost => order.is_le(),
@@ -149,124 +164,12 @@ impl Comparison {
     }
 }
 
-/// What is left to read.
-struct Rest<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Rest<'a> {
-    fn left(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    /// Whether anything follows.
-    fn skip_blanks(&mut self) -> bool {
-        let left = self.left();
-        self.at += left.len() - left.trim_start().len();
-        !self.left().is_empty()
-    }
-
-    fn take(&mut self, what: &str) -> bool {
-        let found = self.left().starts_with(what);
-        if found {
-            self.at += what.len();
-        }
-        found
-    }
-
-    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> &'a str {
-        let left = self.left();
-        let end = left.find(|c| !keep(c)).unwrap_or(left.len());
-        self.at += end;
-        &left[..end]
-    }
-}
-
-fn error(at: usize, expected: &str) -> QueryError {
-    QueryError {
-        at,
-        expected: expected.to_owned(),
-    }
-}
-
-fn term(rest: &mut Rest<'_>) -> Result<Term, QueryError> {
-    let negated = rest.take("-");
-    let start = rest.at;
-    let key = rest
-        .take_while(|c| c.is_ascii_alphabetic())
-        .to_ascii_lowercase();
-    let text = |field, rest: &mut Rest<'_>| Ok(Test::Text(field, Pattern::new(&value(rest)?.0)));
-    let test = match key.as_str() {
-        "tag" => text(Field::Tag, rest),
-        "model" => text(Field::Model, rest),
-        "manufacturer" => text(Field::Manufacturer, rest),
-        "bios" => text(Field::Bios, rest),
-        "edition" => text(Field::Edition, rest),
-        "host" => text(Field::Host, rest),
-        "arch" => parsed(rest).map(Test::Arch),
-        "product" => parsed(rest).map(Test::Product),
-        "build" => build(rest),
-        _ => Err(error(start, TERM)),
-    }?;
-    Ok(Term { negated, test })
-}
-
-/// `:value` or `:"a value with blanks"`, and where it stands.
-fn value(rest: &mut Rest<'_>) -> Result<(String, usize), QueryError> {
-    if !rest.take(":") {
-        return Err(error(rest.at, "a colon"));
-    }
-    let at = rest.at;
-    let value = if rest.take("\"") {
-        let quoted = rest.take_while(|c| c != '"');
-        if !rest.take("\"") {
-            return Err(error(rest.at, "a closing quotation mark"));
-        }
-        if rest.left().starts_with(|c: char| !c.is_whitespace()) {
-            return Err(error(rest.at, "a blank between two terms"));
-        }
-        quoted
-    } else {
-        rest.take_while(|c| !c.is_whitespace() && c != '"')
-    };
-    if rest.left().starts_with('"') {
-        return Err(error(rest.at, "quotation marks around the whole value"));
-    }
-    if value.trim().is_empty() {
-        Err(error(at, "a value"))
-    } else {
-        Ok((value.to_owned(), at))
-    }
-}
-
-fn parsed<T: FromStr<Err = servicing::ParseError>>(rest: &mut Rest<'_>) -> Result<T, QueryError> {
-    let (value, at) = value(rest)?;
-    value
-        .to_ascii_lowercase()
-        .parse()
-        .map_err(|e: servicing::ParseError| error(at, e.expected))
-}
-
-fn build(rest: &mut Rest<'_>) -> Result<Test, QueryError> {
-    // The longer sign first: `<` begins `<=`.
-    let signs = [
-        ("<=", Comparison::AtMost),
-        (">=", Comparison::AtLeast),
-        ("<", Comparison::Less),
-        (">", Comparison::More),
-        ("=", Comparison::Equal),
-        (":", Comparison::Equal),
-    ];
-    let Some((_, comparison)) = signs.into_iter().find(|(sign, _)| rest.take(sign)) else {
-        return Err(error(rest.at, "<, <=, >, >= or = and a build"));
-    };
-    let at = rest.at;
-    let build = rest.take_while(|c| !c.is_whitespace());
+fn build(rest: &mut Reader<'_>) -> Result<Test, QueryError> {
+    let (comparison, build, at) = rest.compared("a build")?;
     build
         .parse()
         .map(|build| Test::Build(comparison, build))
-        .map_err(|e: servicing::ParseError| error(at, e.expected))
+        .map_err(|e: servicing::ParseError| QueryError::new(at, e.expected))
 }
 
 impl fmt::Display for Query {

@@ -17,6 +17,7 @@ use crate::store;
 use crate::store::devices::{self, Device, DeviceStatus, Summary};
 use crate::store::seen;
 use crate::views::DevicePage;
+use crate::views::device_list::{self, Within};
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -33,6 +34,7 @@ pub fn router() -> Router<App> {
 struct Asked {
     track: Option<Uuid>,
     status: Option<DeviceStatus>,
+    q: Option<String>,
     after: Option<i32>,
     limit: Option<i64>,
 }
@@ -87,17 +89,15 @@ async fn list(
 ) -> Result<Json<Page<DeviceLine, i32>>, Failure> {
     let limit = limit(asked.limit, 100, 1000)?;
     let tracks = caller.asked(asked.track)?;
-    let mut conn = app.pool.acquire().await?;
-    let found = devices::summaries(
-        &mut conn,
-        tracks.as_deref(),
-        asked.status,
-        asked.after.unwrap_or(0),
-        limit,
-    )
-    .await?;
-    let nos: Vec<i32> = found.iter().map(|d| d.device_no).collect();
-    let written = seen::newest(&mut conn, &nos).await?;
+    let mut query = device_list::parse(asked.q.as_deref().unwrap_or_default())?;
+    if let Some(status) = asked.status {
+        query = query.with_status(status);
+    }
+    let mut tx = store::reading(&app.pool).await?;
+    let within = Within::of(&app, tracks.as_deref());
+    let after = asked.after.unwrap_or(0);
+    let hits = device_list::find(&mut tx, &within, &query, after, limit).await?;
+    let written = seen::newest(&mut tx, &hits.device_nos).await?;
     let line = |device: Summary| DeviceLine {
         last_seen: app
             .picture
@@ -105,11 +105,11 @@ async fn list(
             .max(written.get(&device.device_no).copied()),
         device,
     };
-    Ok(Json(Page::of(
-        found.into_iter().map(line).collect(),
-        limit,
-        |d| d.device.device_no,
-    )))
+    let found = devices::summaries(&mut tx, &hits.device_nos).await?;
+    Ok(Json(Page {
+        items: found.into_iter().map(line).collect(),
+        next: hits.next,
+    }))
 }
 
 async fn one(

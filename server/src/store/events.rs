@@ -111,6 +111,55 @@ pub async fn newest(
     .await
 }
 
+/// A device's events before a number, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn before(
+    conn: &mut PgConnection,
+    device_no: i32,
+    event_no: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<LoggedEvent>> {
+    sqlx::query_as!(
+        LoggedEvent,
+        "SELECT received_at, device_no, event_no, epoch, seq, kind, hash, body FROM event
+         WHERE device_no = $1 AND event_no < $2 ORDER BY received_at DESC, event_no DESC LIMIT $3",
+        device_no,
+        event_no,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What happened on a device in a rollout, and in an Out-of-Box Experience, in order: the newest events, signs of life
+/// left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn story(
+    conn: &mut PgConnection,
+    device_no: i32,
+    rollout: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<LoggedEvent>> {
+    let rollout = rollout.map(|r| r.to_string());
+    let mut newest = sqlx::query_as!(
+        LoggedEvent,
+        r#"SELECT received_at, device_no, event_no, epoch, seq, kind, hash, body FROM event
+           WHERE device_no = $1 AND kind <> 'heartbeat' AND (body ->> 'rollout' = $2 OR starts_with(kind, 'oobe_'))
+           ORDER BY received_at DESC, event_no DESC LIMIT $3"#,
+        device_no,
+        rollout,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    newest.reverse();
+    Ok(newest)
+}
+
 /// All events of devices that belong to rollouts, in commit order per device: what a recount reads.
 ///
 /// # Errors

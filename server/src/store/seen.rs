@@ -68,3 +68,27 @@ pub async fn newest(
     }
     Ok(newest)
 }
+
+/// Newest contact of every device over all replicas, by number; as long as there are devices that were heard of.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_all(conn: &mut PgConnection) -> anyhow::Result<Vec<Option<DateTime<Utc>>>> {
+    let rows = sqlx::query!("SELECT shard, base, minutes FROM seen")
+        .fetch_all(conn)
+        .await?;
+    let mut newest = Vec::new();
+    for row in rows {
+        let first = usize::try_from(row.shard)? * BLOCK;
+        if newest.len() < first + BLOCK {
+            newest.resize(first + BLOCK, None);
+        }
+        for (at, bytes) in newest[first..].iter_mut().zip(row.minutes.chunks_exact(2)) {
+            let minutes = u16::from_le_bytes([bytes[0], bytes[1]]);
+            if minutes > 0 {
+                *at = (*at).max(Some(row.base + TimeDelta::minutes(i64::from(minutes))));
+            }
+        }
+    }
+    Ok(newest)
+}

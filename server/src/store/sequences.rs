@@ -317,3 +317,20 @@ pub async fn summaries(
     .fetch_all(conn)
     .await
 }
+
+/// KBs that are withdrawn and that no published sequence has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn withdrawn(conn: &mut PgConnection) -> anyhow::Result<Vec<KbNumber>> {
+    let numbers = sqlx::query_scalar!(
+        "SELECT DISTINCT kb FROM sequence AS w WHERE state = 'withdrawn'
+         AND NOT EXISTS (SELECT FROM sequence p WHERE p.kb = w.kb AND p.state = 'published') ORDER BY kb",
+    )
+    .fetch_all(conn)
+    .await?;
+    numbers
+        .into_iter()
+        .map(|n| Ok(KbNumber::new(u32::try_from(n)?)?))
+        .collect()
+}

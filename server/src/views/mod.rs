@@ -3,6 +3,7 @@
 
 mod admission;
 mod device;
+pub mod device_list;
 mod progress;
 mod request;
 mod rollout;

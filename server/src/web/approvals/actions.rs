@@ -61,7 +61,10 @@ async fn approve(
     Form(yes): Form<Yes>,
 ) -> Shown {
     let listed = found(&app, id).await?;
-    let by = caller.clone().over("approval request", listed.track)?.person();
+    let by = caller
+        .clone()
+        .over("approval request", listed.track)?
+        .person();
     let mut mistakes = Mistakes::none();
     // Of another hash other lines may have been seen: that one is refused below.
     if listed.request.is_open() && yes.hash == listed.request.hash {
@@ -94,7 +97,10 @@ async fn reject(
     Form(no): Form<No>,
 ) -> Shown {
     let listed = found(&app, id).await?;
-    let by: PersonId = caller.clone().over("approval request", listed.track)?.person();
+    let by: PersonId = caller
+        .clone()
+        .over("approval request", listed.track)?
+        .person();
     let reason = match Why::try_from(no.reason.clone()) {
         Ok(why) => why.as_str().to_owned(),
         Err(expected) => {

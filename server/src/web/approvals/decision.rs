@@ -187,9 +187,11 @@ fn part_of(
             "requester",
             Some("Four eyes: whoever requested it can not approve.".to_owned()),
         ),
-        (Err(_), Involved::No) if !person.enabled && (person.approver || person.admin) => {
-            (3, "disabled", Some("Disabled people do not decide.".to_owned()))
-        }
+        (Err(_), Involved::No) if !person.enabled && (person.approver || person.admin) => (
+            3,
+            "disabled",
+            Some("Disabled people do not decide.".to_owned()),
+        ),
         (Err(_), Involved::No) if person.admin => (
             3,
             "admin",
@@ -246,7 +248,9 @@ fn choice(
     frame: &Frame,
 ) -> Choice {
     if review.expired {
-        return Choice::No("Seven days went by: it expires now, and is asked again while the gate holds.".into());
+        return Choice::No(
+            "Seven days went by: it expires now, and is asked again while the gate holds.".into(),
+        );
     }
     if let Some(reason) = review.void {
         return Choice::No(format!("{} {}", reason.sentence(), void_means(reason)));
@@ -257,7 +261,10 @@ fn choice(
         Some(Ok(_)) if !reader.decides => Choice::No(NO_ROLE.to_owned()),
         None => Choice::No(NO_ROLE.to_owned()),
         Some(Err(refused)) if refused.code == "role" => Choice::No(NO_ROLE.to_owned()),
-        Some(Err(refused)) => Choice::No(format!("{} Another approver of the track has to.", refused.sentence)),
+        Some(Err(refused)) => Choice::No(format!(
+            "{} Another approver of the track has to.",
+            refused.sentence
+        )),
         Some(Ok(yes)) if yes.alone => {
             let counts = frame.when(snapshot.service_now + LONE_ADMIN_DELAY);
             Choice::Approve(format!(
@@ -266,14 +273,17 @@ fn choice(
             ))
         }
         Some(Ok(yes)) if yes.done => match review.blocks.first() {
-            Some(block) => Choice::No(format!("Yours would be the last approval, but the ring can not open yet: {block} Come back then.")),
+            Some(block) => Choice::No(format!(
+                "Yours would be the last approval, but the ring can not open yet: {block} Come back then."
+            )),
             None => Choice::Approve(format!(
                 "{} of {}: your approval {}.",
                 ordinal(review.given + 1),
                 request.needed,
                 match request.ask {
                     engine::approval::Ask::Open => format!("opens {ring}"),
-                    engine::approval::Ask::Override { .. } => format!("lets the gate of {ring} pass"),
+                    engine::approval::Ask::Override { .. } =>
+                        format!("lets the gate of {ring} pass"),
                 }
             )),
         },

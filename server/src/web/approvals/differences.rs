@@ -264,12 +264,19 @@ mod tests {
         all.sort_by_key(|d| d.rank);
         assert_eq!(all[0].name, "Failed or hung");
         assert_eq!(
-            (all[0].then.as_str(), all[0].now.as_str(), all[0].change.as_str()),
+            (
+                all[0].then.as_str(),
+                all[0].now.as_str(),
+                all[0].change.as_str()
+            ),
             ("2 of 424", "3 of 424", "+1")
         );
         assert!(all[0].is_loud() && !all[1].is_loud());
         let ok = all.iter().find(|d| d.name == "Succeeded").unwrap();
-        assert_eq!((ok.change.as_str(), ok.verdict.word.as_str()), ("+3", "better"));
+        assert_eq!(
+            (ok.change.as_str(), ok.verdict.word.as_str()),
+            ("+3", "better")
+        );
     }
 
     #[test]

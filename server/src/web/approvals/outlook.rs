@@ -7,7 +7,7 @@ use servicing::{HResult, Sequence};
 use uuid::Uuid;
 
 use crate::views::{RequestLine, RolloutPage, StageLine};
-use crate::web::parts::{Class, Tally, class_words, named, isolated};
+use crate::web::parts::{Class, Tally, class_words, isolated, named};
 
 /// The panel that says it.
 pub struct Outlook {
@@ -125,7 +125,11 @@ pub fn builds(sequence: &Sequence) -> String {
         .variants
         .iter()
         .filter_map(|v| Some((v, v.target_ubr?)))
-        .flat_map(|(v, ubr)| v.base_builds.iter().map(move |base| format!("{base}.{ubr}")))
+        .flat_map(|(v, ubr)| {
+            v.base_builds
+                .iter()
+                .map(move |base| format!("{base}.{ubr}"))
+        })
         .collect();
     builds.sort();
     builds.dedup();
@@ -149,9 +153,7 @@ fn pace(policy: &StagePolicy, targeted: u64) -> String {
     let growth = match policy.growth {
         Growth::Standard => "each generation twice as large once 95 % of the one before are fine",
         Growth::Cautious => "each generation twice as large once all of the one before have ended",
-        Growth::Fast => {
-            "each generation twice as large, four times once 299 devices are clean"
-        }
+        Growth::Fast => "each generation twice as large, four times once 299 devices are clean",
     };
     limits.push(growth.to_owned());
     limits.join(", ")
@@ -183,9 +185,10 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
         ),
         (
             "A day",
-            policy.limits.percent_per_day.map_or_else(none_set, |p| {
-                format!("{} of the ring", limit(p.0))
-            }),
+            policy
+                .limits
+                .percent_per_day
+                .map_or_else(none_set, |p| format!("{} of the ring", limit(p.0))),
         ),
     ]
 }
@@ -214,6 +217,9 @@ mod tests {
             percent_per_day: Some(Percent(25.0)),
         };
         let said = pace(&policy, 1840);
-        assert!(said.starts_with("at most 200 at once, at most 25 % (460) a day, "), "{said}");
+        assert!(
+            said.starts_with("at most 200 at once, at most 25 % (460) a day, "),
+            "{said}"
+        );
     }
 }

@@ -120,7 +120,9 @@ impl ApprovalPage {
         let listed = requests::by_id(&mut tx, RequestId(id)).await?.ok_or(NONE)?;
         let track_id = caller.over("approval request", listed.track)?.track();
         let track = tracks::by_id(&mut tx, track_id).await?.ok_or(NONE)?;
-        let stored = rollouts::by_id(&mut tx, listed.rollout).await?.ok_or(NONE)?;
+        let stored = rollouts::by_id(&mut tx, listed.rollout)
+            .await?
+            .ok_or(NONE)?;
         let names = Names::new(&people::all(&mut tx).await?);
         let sequence = app.catalogue.get(&mut tx, stored.rollout.digest).await?;
         let snapshot = app.control.look(&mut tx, &stored).await?;
@@ -131,7 +133,10 @@ impl ApprovalPage {
 
         let open = listed.request.is_open();
         let line = RequestLine::from(listed);
-        let kb = rollout.line.kb.map_or_else(|| "an unknown update".to_owned(), |kb| kb.to_string());
+        let kb = rollout
+            .line
+            .kb
+            .map_or_else(|| "an unknown update".to_owned(), |kb| kb.to_string());
         let overrides = matches!(line.ask, engine::approval::Ask::Override { .. });
         let heading = if overrides {
             format!("Override the gate of {} for {kb}?", line.ring_name)
@@ -145,11 +150,22 @@ impl ApprovalPage {
             person: person.person(),
             decides: person.may::<kinds::Approver>(track_id),
         };
-        let panel = Panel::new(&line, &snapshot, &review, &reader, &names, &frame, &typed.seen);
+        let panel = Panel::new(
+            &line,
+            &snapshot,
+            &review,
+            &reader,
+            &names,
+            &frame,
+            &typed.seen,
+        );
         let index = snapshot.stages.iter().position(|s| s.id == line.stage);
         let lists = |state: &str, n: u64| {
             let found = rollout.assignments.get(state).copied().unwrap_or(0);
-            let terms = [format!("rollout:{}", rollout.line.id), format!("state:{state}")];
+            let terms = [
+                format!("rollout:{}", rollout.line.id),
+                format!("state:{state}"),
+            ];
             (n > 0 && found == n).then(|| crate::web::parts::devices(&terms))
         };
         let stage = index.and_then(|at| snapshot.stages.get(at));
@@ -175,7 +191,10 @@ impl ApprovalPage {
                 .iter()
                 .map(|c| Code {
                     code: c.code.to_string(),
-                    meaning: c.meaning.unwrap_or("This code is not in the list of known ones.").to_owned(),
+                    meaning: c
+                        .meaning
+                        .unwrap_or("This code is not in the list of known ones.")
+                        .to_owned(),
                     remedy: c.remedy.unwrap_or_default().to_owned(),
                     devices: Tally::found(c.devices, &failed_with(rollout.line.id, c.code)),
                 })

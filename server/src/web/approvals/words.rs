@@ -48,7 +48,10 @@ pub fn question(request: &RequestLine) -> String {
 pub fn promise(request: &RequestLine) -> String {
     let ring = isolated(&request.ring_name);
     match &request.ask {
-        Ask::Open => format!("Promotes to {} in {ring}.", devices(request.frozen.targeted)),
+        Ask::Open => format!(
+            "Promotes to {} in {ring}.",
+            devices(request.frozen.targeted)
+        ),
         Ask::Override { reason } => format!(
             "Passes the gate of {ring} although it does not hold. Asked for because: {}",
             ended(&isolated(reason))

@@ -1,6 +1,7 @@
 //! What pages are made of. Each part writes its own HTML and knows nothing of where its values come from.
 
 mod bar;
+mod class;
 mod devices;
 pub(crate) mod gate;
 mod glyph;
@@ -8,12 +9,12 @@ mod halt_chart;
 mod heat;
 mod limit;
 mod rail;
-mod class;
 mod state;
 mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
+pub use class::{Class, class_words};
 pub use devices::{DeviceCount, device_list, term};
 pub use engine::words::{number, part, share};
 pub use gate::{GateTable, criterion_name};
@@ -22,7 +23,6 @@ pub use halt_chart::HaltChart;
 pub use heat::{Cell, HeatMap, HeatRow};
 pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
-pub use class::{Class, class_words};
 pub use state::{Icon, State, Tone};
 pub use tally::{Tally, devices, named};
 pub use when::When;

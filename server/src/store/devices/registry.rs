@@ -1,4 +1,4 @@
-//! Devices: who they are and what they really have.
+//! The rows of the registry: who devices are and what they really have.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use servicing::{Facts, Ledger};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{from_json, from_word, to_json, word};
+use crate::store::{from_json, from_word, to_json, word};
 
 /// Whether a device may work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,51 +282,6 @@ pub async fn suspect_clone(conn: &mut PgConnection, device_no: i32) -> sqlx::Res
     Ok(done.rows_affected() == 1)
 }
 
-/// What the picture keeps of a device.
-#[derive(Debug, Clone)]
-pub struct Sketch {
-    /// Number.
-    pub device_no: i32,
-    /// Ring.
-    pub ring_id: Uuid,
-    /// Generation of its tokens.
-    pub generation: i32,
-    /// May work.
-    pub admitted: bool,
-}
-
-/// Sketches of these devices.
-///
-/// # Errors
-/// When the database fails.
-pub async fn sketches(conn: &mut PgConnection, device_nos: &[i32]) -> sqlx::Result<Vec<Sketch>> {
-    sqlx::query_as!(
-        Sketch,
-        r#"SELECT device_no, ring_id, generation, status = 'admitted' AS "admitted!" FROM device WHERE device_no = ANY($1)"#,
-        device_nos,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Sketches of a page of all devices, ascending.
-///
-/// # Errors
-/// When the database fails.
-pub async fn sketch_page(
-    conn: &mut PgConnection,
-    after: i32,
-    limit: i64,
-) -> sqlx::Result<Vec<Sketch>> {
-    sqlx::query_as!(
-        Sketch,
-        r#"SELECT device_no, ring_id, generation, status = 'admitted' AS "admitted!" FROM device WHERE device_no > $1 ORDER BY device_no LIMIT $2"#,
-        after, limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Numbers of a page of a track's devices, ascending.
 ///
 /// # Errors
@@ -364,71 +319,6 @@ pub async fn new_epoch(
     Ok(())
 }
 
-/// A device as lists show it: without facts and ledger, which can be long.
-#[derive(Debug, Clone, Serialize)]
-pub struct Summary {
-    /// Number, for the next page.
-    pub device_no: i32,
-    /// Id.
-    pub id: Uuid,
-    /// Track.
-    pub track_id: Uuid,
-    /// Ring now.
-    pub ring_id: Uuid,
-    /// Ring it is pinned to.
-    pub pin: Option<Uuid>,
-    /// `admitted`, `awaiting_approval` or `revoked`.
-    pub status: String,
-    /// Two machines report as this device.
-    pub clone_suspected: bool,
-    /// Host name.
-    pub host_name: String,
-    /// SMBIOS serial.
-    pub serial: String,
-    /// SMBIOS model.
-    pub model: String,
-    /// `client` or `server`.
-    pub product: String,
-    /// Build, such as `26100.8117`.
-    pub build: String,
-    /// Series.
-    pub series: String,
-    /// Edition.
-    pub edition: String,
-    /// Architecture.
-    pub architecture: String,
-    /// Version of its agent.
-    pub agent_version: String,
-    /// First or last enrolment.
-    pub enrolled_at: DateTime<Utc>,
-}
-
-/// A page of devices after a number, ascending: of these tracks (none: of all), of this status where one is given.
-///
-/// # Errors
-/// When the database fails.
-pub async fn summaries(
-    conn: &mut PgConnection,
-    tracks: Option<&[Uuid]>,
-    status: Option<DeviceStatus>,
-    after: i32,
-    limit: i64,
-) -> anyhow::Result<Vec<Summary>> {
-    let status = status.map(|s| word(&s)).transpose()?;
-    let found = sqlx::query_as!(
-        Summary,
-        r#"SELECT device_no, id, track_id, ring_id, pin, status, clone_suspected, host_name, serial, COALESCE(facts ->> 'model', '') AS "model!",
-                  product, base || '.' || ubr AS "build!", series, edition, architecture, agent_version, enrolled_at
-           FROM device
-           WHERE device_no > $3 AND ($1::uuid[] IS NULL OR track_id = ANY($1)) AND ($2::text IS NULL OR status = $2)
-           ORDER BY device_no LIMIT $4"#,
-        tracks, status, after, limit,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(found)
-}
-
 /// Track of a device.
 ///
 /// # Errors
@@ -437,4 +327,15 @@ pub async fn track_of(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<
     sqlx::query_scalar!("SELECT track_id FROM device WHERE id = $1", id)
         .fetch_optional(conn)
         .await
+}
+
+/// The highest number of a device; 0 where there is none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn highest_no(conn: &mut PgConnection) -> sqlx::Result<i32> {
+    let no = sqlx::query_scalar!("SELECT max(device_no) FROM device")
+        .fetch_one(conn)
+        .await?;
+    Ok(no.unwrap_or(0))
 }

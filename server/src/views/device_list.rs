@@ -1,0 +1,256 @@
+//! Devices that a query takes, and where each of them stands.
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use engine::ring::QueryError;
+use servicing::{Build, Facts, HResult, KbNumber, StoreHealth, UpdateAuthority};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::device::not_begun;
+use crate::app::App;
+use crate::error::OpError;
+use crate::fleet::{Catalogue, Picture};
+use crate::registry::class_of;
+use crate::store::devices::{
+    self, Candidate, Device, DeviceQuery, Group, Hits, Platform, Search, Test,
+};
+use crate::store::{from_word, seen};
+
+/// Where is looked, and as of when.
+pub struct Within<'a> {
+    catalogue: &'a Catalogue,
+    picture: &'a Picture,
+    tracks: Option<&'a [Uuid]>,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Within<'a> {
+    /// These tracks; none: all.
+    #[must_use]
+    pub fn of(app: &'a App, tracks: Option<&'a [Uuid]>) -> Self {
+        Self {
+            catalogue: &app.catalogue,
+            picture: &app.picture,
+            tracks,
+            now: app.clock.now(),
+        }
+    }
+}
+
+/// Reads a query as people type it.
+///
+/// # Errors
+/// [`OpError::Invalid`] naming `q`, where it went wrong and what was expected there.
+pub fn parse(text: &str) -> Result<DeviceQuery, OpError> {
+    DeviceQuery::parse(text).map_err(|e| OpError::field("q", expected(text, &e)))
+}
+
+/// What was expected of a query, and where.
+#[must_use]
+pub fn expected(text: &str, error: &QueryError) -> String {
+    format!("{} at character {}", error.expected, place(text, error.at))
+}
+
+/// The place of a byte, as people count: from 1.
+fn place(text: &str, byte: usize) -> usize {
+    text.char_indices().take_while(|(at, _)| *at < byte).count() + 1
+}
+
+/// Numbers of the devices that a query takes, after a number, ascending. In a transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    conn: &mut PgConnection,
+    within: &Within<'_>,
+    query: &DeviceQuery,
+    after: i32,
+    limit: i64,
+) -> anyhow::Result<Hits> {
+    let candidates = if query.asks_for_progress() {
+        devices::candidates(&mut *conn, within.tracks, query.rollout()).await?
+    } else {
+        Vec::new()
+    };
+    let groups = if query.asks_for_class() {
+        groups(&mut *conn, within.catalogue, &candidates).await?
+    } else {
+        Vec::new()
+    };
+    let search = Search {
+        query,
+        tracks: within.tracks,
+        among: heard_of(&mut *conn, within, query, after).await?,
+        candidates,
+        groups,
+    };
+    devices::hits(conn, &search, after, limit).await
+}
+
+/// Classes of the platforms of each rollout's track.
+async fn groups(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    candidates: &[Candidate],
+) -> anyhow::Result<Vec<Group>> {
+    let mut groups = Vec::new();
+    for candidate in candidates {
+        let Some(sequence) = catalogue.get(&mut *conn, candidate.digest).await? else {
+            continue;
+        };
+        for platform in devices::platforms(&mut *conn, candidate.track).await? {
+            groups.push(Group {
+                rollout: candidate.rollout,
+                class: class_of(&sequence, &facts_of(&platform)?),
+                platform,
+            });
+        }
+    }
+    Ok(groups)
+}
+
+/// Facts of a platform: what it does not say does not decide the class.
+fn facts_of(platform: &Platform) -> anyhow::Result<Facts> {
+    Ok(Facts {
+        product: from_word("product", platform.product.clone())?,
+        build: Build {
+            base: u32::try_from(platform.base)?,
+            ubr: u32::try_from(platform.ubr)?,
+        },
+        series: from_word("series", platform.series.clone())?,
+        edition: from_word("edition", platform.edition.clone())?,
+        architecture: from_word("architecture", platform.architecture.clone())?,
+        manufacturer: String::new(),
+        model: String::new(),
+        bios_version: String::new(),
+        free_disk_bytes: u64::MAX,
+        restart_pending: false,
+        store_health: StoreHealth::Healthy,
+        on_battery: false,
+        oobe_complete: true,
+        update_authority: UpdateAuthority::Ringfence,
+        tags: Vec::new(),
+        utc_offset_minutes: 0,
+    })
+}
+
+/// Numbers after `after` whose last contact is as the query asks; none where it does not ask. Contacts are kept in
+/// blocks, not in rows: all of them are two bytes a device.
+async fn heard_of(
+    conn: &mut PgConnection,
+    within: &Within<'_>,
+    query: &DeviceQuery,
+    after: i32,
+) -> anyhow::Result<Option<Vec<i32>>> {
+    let terms = query.terms.iter().filter_map(|term| match term.test {
+        Test::Seen(comparison, minutes) => Some((term.negated, comparison, minutes)),
+        _ => None,
+    });
+    let terms: Vec<_> = terms.collect();
+    if terms.is_empty() {
+        return Ok(None);
+    }
+    let written = seen::of_all(&mut *conn).await?;
+    let last = devices::highest_no(conn).await?;
+    let holds = |device_no: &i32| {
+        let at = usize::try_from(*device_no).ok();
+        let written = at.and_then(|at| written.get(at).copied().flatten());
+        let seen = within.picture.last_seen(*device_no).max(written);
+        terms.iter().all(|(negated, comparison, minutes)| {
+            let ago = TimeDelta::minutes(i64::from(*minutes));
+            // Never heard of is longer ago than anything.
+            let order = seen.map_or(Ordering::Greater, |seen| (within.now - seen).cmp(&ago));
+            comparison.holds(order) != *negated
+        })
+    };
+    Ok(Some(
+        (after.saturating_add(1)..=last).filter(holds).collect(),
+    ))
+}
+
+/// A device in a list.
+pub struct Line {
+    /// Device.
+    pub device: Device,
+    /// Last contact, to the minute.
+    pub last_seen: Option<DateTime<Utc>>,
+    /// Where it stands in the rollout that its state is about; none where there is none for it.
+    pub stand: Option<Stand>,
+}
+
+/// Where a device stands in a rollout.
+pub struct Stand {
+    /// Rollout.
+    pub rollout: Uuid,
+    /// KB, where the sequence is known.
+    pub kb: Option<KbNumber>,
+    /// How far it is, or its class.
+    pub word: String,
+    /// Why it can not go on, or why not at all.
+    pub sentences: Vec<String>,
+    /// Code of its failure.
+    pub code: Option<HResult>,
+}
+
+/// These devices, each with its state in the rollout that `query` names, else in the newest live one that is for it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lines(
+    conn: &mut PgConnection,
+    within: &Within<'_>,
+    query: &DeviceQuery,
+    device_nos: &[i32],
+) -> anyhow::Result<Vec<Line>> {
+    let candidates = devices::candidates(&mut *conn, within.tracks, query.rollout()).await?;
+    let rollouts: Vec<Uuid> = candidates.iter().map(|c| c.rollout).collect();
+    let listed = devices::listed(&mut *conn, &rollouts, device_nos).await?;
+    let progress = devices::progress(&mut *conn, &rollouts, device_nos).await?;
+    let written = seen::newest(&mut *conn, device_nos).await?;
+    let mut lines = Vec::new();
+    for device in devices::by_nos(&mut *conn, device_nos).await? {
+        let no = device.device_no;
+        let begun = |c: &Candidate| {
+            progress
+                .iter()
+                .find(|p| p.rollout == c.rollout && p.device_no == no)
+        };
+        let is_for = |c: &&Candidate| {
+            c.track == device.track_id && (!c.listed || listed.contains(&(c.rollout, no)))
+                || query.rollout().is_some() && begun(c).is_some()
+        };
+        let mut stand = None;
+        if let Some(candidate) = candidates.iter().find(is_for) {
+            let sequence = within.catalogue.get(&mut *conn, candidate.digest).await?;
+            let (word, sentences, code) = match (begun(candidate), sequence.as_deref()) {
+                (Some(p), _) => (
+                    p.word.clone(),
+                    p.not_ready.iter().cloned().collect(),
+                    p.code,
+                ),
+                (None, Some(sequence)) => {
+                    let (word, why) = not_begun(&device, sequence, true);
+                    // What passes by itself, or is mended, does not change the class: it is targeted.
+                    let waits = word.starts_with("not_ready");
+                    (if waits { "targeted".to_owned() } else { word }, why, None)
+                }
+                (None, None) => (String::new(), Vec::new(), None),
+            };
+            stand = Some(Stand {
+                rollout: candidate.rollout,
+                kb: sequence.as_ref().map(|s| s.kb),
+                word,
+                sentences,
+                code,
+            });
+        }
+        lines.push(Line {
+            last_seen: within.picture.last_seen(no).max(written.get(&no).copied()),
+            device,
+            stand,
+        });
+    }
+    Ok(lines)
+}

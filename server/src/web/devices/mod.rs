@@ -1,0 +1,37 @@
+//! Devices: the list, which is a search, and the page of one.
+
+mod actions;
+mod events;
+mod lanes;
+mod ledger;
+mod list;
+mod page;
+
+use axum::Router;
+
+use crate::app::App;
+
+/// These routes.
+pub fn router() -> Router<App> {
+    Router::new()
+        .merge(list::router())
+        .merge(page::router())
+        .merge(actions::router())
+}
+
+/// Address of the list with a query.
+fn found_by(query: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("q", query)
+        .finish();
+    format!("/devices?{query}")
+}
+
+/// A name as people see it: machines may have none.
+fn or_dash(text: &str) -> String {
+    if text.trim().is_empty() {
+        "–".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
