@@ -3,11 +3,11 @@
 use engine::approval::Ask;
 use engine::policy::{FailureLimit, Growth, Sample, StagePolicy};
 use engine::words::{count, devices, limit, number};
-use servicing::{HResult, Sequence};
-use uuid::Uuid;
+use servicing::Sequence;
 
-use crate::views::{RequestLine, RolloutPage, StageLine};
-use crate::web::parts::{Class, Tally, class_words, named, isolated};
+use super::asked::Asked;
+use crate::views::StageLine;
+use crate::web::parts::{Class, Tally, class_words, isolated, named};
 
 /// The panel that says it.
 pub struct Outlook {
@@ -28,13 +28,10 @@ pub struct Overridden {
 }
 
 impl Outlook {
-    /// Reads it for a request of a rollout; the policy is the frozen one.
-    pub fn new(
-        request: &RequestLine,
-        page: &RolloutPage,
-        track: &str,
-        sequence: Option<&Sequence>,
-    ) -> Self {
+    /// What a request asks for; the policy is the frozen one.
+    pub fn new(asked: &Asked) -> Self {
+        let (request, page) = (&asked.line, &asked.rollout);
+        let (track, sequence) = (&asked.track.name, asked.sequence.as_deref());
         let place = page.stages.iter().position(|s| s.id == request.stage);
         let stage = place.and_then(|at| page.stages.get(at));
         let terms = |state: &str| {
@@ -125,7 +122,11 @@ pub fn builds(sequence: &Sequence) -> String {
         .variants
         .iter()
         .filter_map(|v| Some((v, v.target_ubr?)))
-        .flat_map(|(v, ubr)| v.base_builds.iter().map(move |base| format!("{base}.{ubr}")))
+        .flat_map(|(v, ubr)| {
+            v.base_builds
+                .iter()
+                .map(move |base| format!("{base}.{ubr}"))
+        })
         .collect();
     builds.sort();
     builds.dedup();
@@ -149,9 +150,7 @@ fn pace(policy: &StagePolicy, targeted: u64) -> String {
     let growth = match policy.growth {
         Growth::Standard => "each generation twice as large once 95 % of the one before are fine",
         Growth::Cautious => "each generation twice as large once all of the one before have ended",
-        Growth::Fast => {
-            "each generation twice as large, four times once 299 devices are clean"
-        }
+        Growth::Fast => "each generation twice as large, four times once 299 devices are clean",
     };
     limits.push(growth.to_owned());
     limits.join(", ")
@@ -183,20 +182,16 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
         ),
         (
             "A day",
-            policy.limits.percent_per_day.map_or_else(none_set, |p| {
-                format!("{} of the ring", limit(p.0))
-            }),
+            policy
+                .limits
+                .percent_per_day
+                .map_or_else(none_set, |p| format!("{} of the ring", limit(p.0))),
         ),
     ]
 }
 
 fn none_set() -> String {
     "no limit beside the generations".to_owned()
-}
-
-/// Terms for the devices of a rollout that failed with a code.
-pub fn failed_with(rollout: Uuid, code: HResult) -> Vec<String> {
-    vec![format!("rollout:{rollout}"), format!("error:{code}")]
 }
 
 #[cfg(test)]
@@ -214,6 +209,9 @@ mod tests {
             percent_per_day: Some(Percent(25.0)),
         };
         let said = pace(&policy, 1840);
-        assert!(said.starts_with("at most 200 at once, at most 25 % (460) a day, "), "{said}");
+        assert!(
+            said.starts_with("at most 200 at once, at most 25 % (460) a day, "),
+            "{said}"
+        );
     }
 }

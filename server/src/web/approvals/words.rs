@@ -48,7 +48,10 @@ pub fn question(request: &RequestLine) -> String {
 pub fn promise(request: &RequestLine) -> String {
     let ring = isolated(&request.ring_name);
     match &request.ask {
-        Ask::Open => format!("Promotes to {} in {ring}.", devices(request.frozen.targeted)),
+        Ask::Open => format!(
+            "Promotes to {} in {ring}.",
+            devices(request.frozen.targeted)
+        ),
         Ask::Override { reason } => format!(
             "Passes the gate of {ring} although it does not hold. Asked for because: {}",
             ended(&isolated(reason))
@@ -99,7 +102,11 @@ pub fn outcome(request: &RequestLine, names: &Names) -> Option<String> {
             )
         }
         RequestState::Void { reason } => {
-            format!("Void. {} {}", reason.sentence(), after_void(*reason))
+            let then = match after_void(*reason) {
+                _ if overrides && *reason != VoidReason::NotNeeded => "An admin can ask again.",
+                then => then,
+            };
+            format!("Void. {} {then}", reason.sentence())
         }
         RequestState::Expired => {
             let then = if overrides {

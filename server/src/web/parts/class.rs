@@ -26,7 +26,9 @@ pub fn class_words(class: &str) -> &'static str {
         "not_applicable:series" => "are of the other series, hotpatch or standard",
         "not_applicable:architecture" => "have another processor architecture",
         "not_applicable:edition" => "have another edition",
-        "not_applicable:observed_only" => "can not be offered it: Windows Update installs it during setup",
+        "not_applicable:observed_only" => {
+            "can not be offered it: Windows Update installs it during setup"
+        }
         "not_listed" => "are not affected by the withdrawn sequence",
         "awaiting_approval" => "wait to be admitted",
         "revoked" => "are revoked",

@@ -115,7 +115,9 @@ impl NewRolloutPage {
                 typed: &typed,
                 admin: person.may::<kinds::Admin>(track.id),
             };
-            let (read, policies) = reading.preview(&mut tx, track, sequence, &mut mistakes).await?;
+            let (read, policies) = reading
+                .preview(&mut tx, track, sequence, &mut mistakes)
+                .await?;
             shown = Some(read);
             written = Some(NewRollout {
                 sequence: sequence.id,
@@ -130,7 +132,14 @@ impl NewRolloutPage {
         }
         drop(tx);
         let zone = track.map(|t| t.time_zone);
-        let frame = Frame::read(app, &person, Nav::Rollouts, "New rollout", "/rollouts/new", zone);
+        let frame = Frame::read(
+            app,
+            &person,
+            Nav::Rollouts,
+            "New rollout",
+            "/rollouts/new",
+            zone,
+        );
         Ok(Self {
             frame: frame.await?,
             cut: is_full(published.len()),
@@ -234,8 +243,17 @@ impl Reading<'_> {
         }
         let kb = content.kb.to_string();
         let mut warnings = Vec::from_iter(warnings::of_sequence(sequence.state, &kb));
-        for (stored, when) in self.app.control.would_give_way(&mut *conn, track.id, content).await? {
-            let older = self.app.catalogue.get(&mut *conn, stored.rollout.digest).await?;
+        for (stored, when) in self
+            .app
+            .control
+            .would_give_way(&mut *conn, track.id, content)
+            .await?
+        {
+            let older = self
+                .app
+                .catalogue
+                .get(&mut *conn, stored.rollout.digest)
+                .await?;
             let older_kb = older.map_or_else(|| "another update".to_owned(), |s| s.kb.to_string());
             warnings.push(warnings::of_older(Older {
                 same: older_kb == kb,
@@ -289,11 +307,7 @@ impl Reading<'_> {
 }
 
 /// Devices of the track that are in no count, and why.
-fn excluded(
-    statuses: &[(Uuid, String, i64)],
-    track: &Track,
-    listed: Option<&[i32]>,
-) -> Vec<Class> {
+fn excluded(statuses: &[(Uuid, String, i64)], track: &Track, listed: Option<&[i32]>) -> Vec<Class> {
     let mut by_status: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, status, n) in statuses {
         *by_status.entry(status).or_default() += count(*n);
@@ -377,7 +391,11 @@ fn sequence_choices(published: &[Offered], chosen: Option<&Stored>) -> Vec<Choic
     // A draft, a withdrawn one or an old one that someone came here with.
     if let Some(chosen) = chosen.filter(|c| published.iter().all(|o| o.id != c.id)) {
         let sequence = &chosen.sequence;
-        let text = text(&sequence.kb.to_string(), &sequence.title, sequence.release_date);
+        let text = text(
+            &sequence.kb.to_string(),
+            &sequence.title,
+            sequence.release_date,
+        );
         choices.insert(0, Choice::new(chosen.id, text, true));
     }
     choices

@@ -48,7 +48,10 @@ pub fn reach(track: &str, ring: &str, groups: &[(Group, String)], admitted: u64)
             let n = sum(of);
             let found = (sum(&all) == admitted).then(|| term(of, &all)).flatten();
             let (terms, detail) = match found {
-                Some(Some(term)) => ([&in_ring[..], std::slice::from_ref(&term)].concat(), value(&term)),
+                Some(Some(term)) => (
+                    [&in_ring[..], std::slice::from_ref(&term)].concat(),
+                    value(&term),
+                ),
                 Some(None) => (in_ring.to_vec(), String::new()),
                 None => (Vec::new(), String::new()),
             };
@@ -127,7 +130,10 @@ mod tests {
         let groups = [
             (group("x64", 1, 90), "targeted".to_owned()),
             (group("x64", 9, 20), "complete".to_owned()),
-            (group("arm64", 1, 9), "not_applicable:architecture".to_owned()),
+            (
+                group("arm64", 1, 9),
+                "not_applicable:architecture".to_owned(),
+            ),
         ];
         let reach = reach("Production", "Limited", &groups, 119);
         assert_eq!((reach.targeted, reach.whole), (90, 119));
@@ -138,7 +144,12 @@ mod tests {
             .collect();
         assert_eq!(shown[0], "<span>90 devices</span> are offered it");
         let strayed = super::reach("Production", "Limited", &groups, 118);
-        assert!(strayed.classes.iter().all(|c| !c.devices.to_string().contains("href")));
+        assert!(
+            strayed
+                .classes
+                .iter()
+                .all(|c| !c.devices.to_string().contains("href"))
+        );
         assert!(shown[1].contains("build%3D26100.9") && shown[1].ends_with("(26100.9)"));
         assert!(shown[2].contains("arch%3Aarm64") && shown[2].ends_with("(arm64)"));
     }

@@ -179,7 +179,10 @@ mod tests {
     fn only_what_a_person_changed_is_custom() {
         let shown = [("soak_hours", "48"), ("approvals", "2")];
         assert!(!of(Preset::Standard, &shown).is_custom());
-        let custom = of(Preset::Standard, &[("soak_hours", "72"), ("approvals", "2")]);
+        let custom = of(
+            Preset::Standard,
+            &[("soak_hours", "72"), ("approvals", "2")],
+        );
         assert!(custom.is_custom());
         assert_eq!((custom.policy.soak_hours, custom.policy.approvals), (72, 2));
     }
