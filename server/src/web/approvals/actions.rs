@@ -3,18 +3,19 @@
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::post;
+use axum::routing::get;
 use engine::Input;
 use engine::ids::{PersonId, RequestId, RolloutId};
 use serde::Deserialize;
 use servicing::Sha256;
 use uuid::Uuid;
 
+use super::asked::NONE;
 use super::decision::unheld;
-use super::page::{ApprovalPage, NONE, Typed};
+use super::page::{ApprovalPage, Typed};
 use super::words::{Names, outcome};
 use crate::app::App;
-use crate::auth::Approver;
+use crate::auth::{Approver, Viewer};
 use crate::error::OpError;
 use crate::http::{At, Failure, Why};
 use crate::store::people;
@@ -27,8 +28,13 @@ use crate::web::step_up::SteppedUp;
 /// These routes.
 pub fn router() -> Router<App> {
     Router::new()
-        .route("/approvals/{id}/approve", post(approve))
-        .route("/approvals/{id}/reject", post(reject))
+        .route("/approvals/{id}/approve", get(back).post(approve))
+        .route("/approvals/{id}/reject", get(back).post(reject))
+}
+
+/// A form that was answered wrongly stands at these addresses; loaded again, it is the page.
+async fn back(_caller: Viewer, At(id): At<Uuid>) -> Redirect {
+    Redirect::to(&format!("/approvals/{id}"))
 }
 
 /// The hash is that of what the approver saw; `seen` are the lines that do not hold and were ticked.

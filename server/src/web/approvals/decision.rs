@@ -1,31 +1,13 @@
-//! The panel in which people decide: who said yes, who can, who can not and why.
+//! The panel in which people decide: what the reader's yes does, or why they may not give it.
 
-use engine::approval::{Approval, LONE_ADMIN_DELAY, Review, VoidReason, Yes};
-use engine::decide::{Person, Refused};
+use engine::approval::{Ask, LONE_ADMIN_DELAY, VoidReason};
 use engine::gate::{GateReport, Verdict};
-use engine::ids::PersonId;
-use engine::rollout::Actor;
-use engine::{Snapshot, words};
+use engine::words;
 
-use super::words::Names;
-use crate::views::RequestLine;
+use super::asked::Asked;
+use super::voters::{Involved, Reader, Voter, part_in, voters};
 use crate::web::frame::Frame;
-use crate::web::parts::{Icon, Tone, When, criterion_name, isolated};
-
-/// People shown one by one; the rest is a number.
-const MOST_PEOPLE: usize = 20;
-
-/// Someone and their part in it.
-pub struct Voter {
-    pub icon: Icon,
-    pub tone: Tone,
-    pub name: String,
-    pub you: bool,
-    /// `can decide`, `author`, `approved`.
-    pub part: &'static str,
-    pub at: Option<When>,
-    pub note: Option<String>,
-}
+use crate::web::parts::{criterion_name, isolated};
 
 /// A line of the gate that did not hold: to be ticked as seen before a yes.
 pub struct Unheld {
@@ -56,13 +38,6 @@ pub struct Panel {
     pub no_means: &'static str,
 }
 
-/// Who reads.
-pub struct Reader {
-    pub person: PersonId,
-    /// May come here with a decision at all.
-    pub decides: bool,
-}
-
 /// Lines that do not hold, of the gate that is approved.
 pub fn unheld(gate: Option<&GateReport>, ticked: &[String]) -> Vec<Unheld> {
     let lines = gate.into_iter().flat_map(|g| &g.criteria);
@@ -87,56 +62,16 @@ pub fn unheld(gate: Option<&GateReport>, ticked: &[String]) -> Vec<Unheld> {
 }
 
 impl Panel {
-    pub fn new(
-        request: &RequestLine,
-        snapshot: &Snapshot,
-        review: &Review,
-        reader: &Reader,
-        names: &Names,
-        frame: &Frame,
-        ticked: &[String],
-    ) -> Self {
-        let author = snapshot.rollout.author;
-        let mut voters: Vec<Voter> = request
-            .approvals
-            .iter()
-            .map(|yes| approved(yes, snapshot, request, names, frame, reader))
-            .collect();
-        let mut others: Vec<(u8, Voter)> = Vec::new();
-        for (id, vote) in &review.votes {
-            if request.approvals.iter().any(|a| a.by == *id) {
-                continue;
-            }
-            let person = snapshot.people.get(id).copied();
-            let involved = part_in(*id, author, request);
-            let Some((rank, part, note)) = part_of(vote, person, involved) else {
-                continue;
-            };
-            let can = vote.is_ok();
-            let you = *id == reader.person;
-            let voter = Voter {
-                icon: if can { Icon::Person } else { Icon::Slash },
-                tone: if can && you { Tone::Ask } else { Tone::Mute },
-                name: names.of(*id),
-                you,
-                part,
-                at: None,
-                note,
-            };
-            others.push((if you { 0 } else { rank }, voter));
-        }
-        others.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
-        let room = MOST_PEOPLE.saturating_sub(voters.len());
-        let more = others.len().saturating_sub(room);
-        voters.extend(others.into_iter().take(room).map(|(_, voter)| voter));
-        let overrides = matches!(request.ask, engine::approval::Ask::Override { .. });
+    pub fn new(asked: &Asked, reader: &Reader, frame: &Frame, ticked: &[String]) -> Self {
+        let (request, review) = (&asked.line, &asked.review);
+        let (voters, more) = voters(asked, reader, frame);
         Self {
             voters,
             more,
-            choice: choice(request, snapshot, review, reader, frame),
+            choice: choice(asked, reader, frame),
             unheld: unheld(request.frozen.gate.as_ref(), ticked),
             may_reject: reader.decides && review.void.is_none() && !review.expired,
-            no_means: if overrides {
+            no_means: if asked.overrides() {
                 "The gate stays closed until its criteria hold; the rollout goes on waiting."
             } else {
                 "The rollout is paused until someone resumes it."
@@ -240,13 +175,8 @@ fn approved(
 }
 
 /// Whether the reader may say yes, what that does, or why not.
-fn choice(
-    request: &RequestLine,
-    snapshot: &Snapshot,
-    review: &Review,
-    reader: &Reader,
-    frame: &Frame,
-) -> Choice {
+fn choice(asked: &Asked, reader: &Reader, frame: &Frame) -> Choice {
+    let (request, snapshot, review) = (&asked.line, &asked.snapshot, &asked.review);
     if review.expired {
         return Choice::No(
             "Seven days went by: it expires now, and is asked again while the gate holds.".into(),
@@ -257,7 +187,15 @@ fn choice(
     }
     let ring = isolated(&request.ring_name);
     let vote = review.votes.get(&reader.person);
+    let involved = part_in(reader.person, asked);
     match vote {
+        Some(Err(_)) if involved == Involved::Author => Choice::No(
+            "Four eyes: you wrote this rollout, so another approver of the track has to."
+                .to_owned(),
+        ),
+        Some(Err(_)) if involved == Involved::Requester => Choice::No(
+            "Four eyes: you asked for this, so another approver of the track has to.".to_owned(),
+        ),
         Some(Ok(_)) if !reader.decides => Choice::No(NO_ROLE.to_owned()),
         None => Choice::No(NO_ROLE.to_owned()),
         Some(Err(refused)) if refused.code == "role" => Choice::No(NO_ROLE.to_owned()),
@@ -265,6 +203,7 @@ fn choice(
             "{} Another approver of the track has to.",
             refused.sentence
         )),
+        Some(Err(refused)) => Choice::No(refused.sentence.clone()),
         Some(Ok(yes)) if yes.alone => {
             let counts = frame.when(snapshot.service_now + LONE_ADMIN_DELAY);
             Choice::Approve(format!(
@@ -286,6 +225,19 @@ fn choice(
                         format!("lets the gate of {ring} pass"),
                 }
             )),
+            None => {
+                let does = match request.ask {
+                    Ask::Open => format!("opens {ring}"),
+                    Ask::Override { .. } => format!("lets the gate of {ring} pass"),
+                };
+                Choice::Approve(match request.needed {
+                    1 => format!("Your approval {does}."),
+                    n => format!(
+                        "{} of {n}: your approval {does}.",
+                        ordinal(review.given + 1)
+                    ),
+                })
+            }
         },
         Some(Ok(_)) => {
             let left = usize::from(request.needed).saturating_sub(review.given + 1);

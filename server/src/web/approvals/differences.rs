@@ -1,13 +1,14 @@
 //! What changed since the evidence of a request was frozen; what got worse stands on top.
 
-use engine::approval::{Frozen, Review};
+use engine::approval::Frozen;
 use engine::evidence::Counts;
 use engine::gate::{CriterionReport, GateReport, Verdict};
+use engine::stage::Stage;
 use engine::words::{number, share};
-use engine::{Snapshot, stage::Stage};
 use servicing::Sha256;
 
-use crate::web::parts::{Icon, State, Tone, criterion_name, isolated};
+use super::asked::Asked;
+use crate::web::parts::{Icon, State, Tone, criterion_name, devices, isolated};
 
 /// One thing that was frozen, and what it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,14 +101,18 @@ fn signed(then: u64, now: u64) -> String {
 }
 
 /// Everything that was frozen against what is so now.
-pub fn differences(
-    frozen: &Frozen,
-    snapshot: &Snapshot,
-    review: &Review,
-    stage: Option<&Stage>,
-    lists: &dyn Fn(&str, u64) -> Option<String>,
-) -> Vec<Difference> {
-    let mut all = counts(&frozen.evidence.all, &snapshot.evidence.all, lists);
+pub fn differences(asked: &Asked) -> Vec<Difference> {
+    let (frozen, snapshot, review) = (&asked.line.frozen, &asked.snapshot, &asked.review);
+    // Evidence is that of the content on the track, a list is that of a rollout: the same only where they count the same.
+    let lists = |state: &str, n: u64| {
+        let found = asked.rollout.assignments.get(state).copied().unwrap_or(0);
+        let terms = [
+            format!("rollout:{}", asked.line.rollout),
+            format!("state:{state}"),
+        ];
+        (n > 0 && found == n).then(|| devices(&terms))
+    };
+    let mut all = counts(&frozen.evidence.all, &snapshot.evidence.all, &lists);
     if let (Some(then), Some(now)) = (&frozen.gate, &review.gate) {
         all.extend(gate(then, now));
     }
@@ -116,7 +121,7 @@ pub fn differences(
         short(&frozen.digest),
         short(&snapshot.rollout.digest),
     ));
-    match stage {
+    match asked.stage() {
         Some(stage) => all.extend(definition(frozen, stage)),
         None => all.push(Difference::identity("Ring", "there".into(), "gone".into())),
     }

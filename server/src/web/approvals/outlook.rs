@@ -3,10 +3,11 @@
 use engine::approval::Ask;
 use engine::policy::{FailureLimit, Growth, Sample, StagePolicy};
 use engine::words::{count, devices, limit, number};
-use servicing::{HResult, Sequence};
-use uuid::Uuid;
+use servicing::Sequence;
 
 use crate::views::{RequestLine, RolloutPage, StageLine};
+use super::asked::Asked;
+use crate::views::StageLine;
 use crate::web::parts::{Class, Tally, class_words, isolated, named};
 
 /// The panel that says it.
@@ -28,13 +29,10 @@ pub struct Overridden {
 }
 
 impl Outlook {
-    /// Reads it for a request of a rollout; the policy is the frozen one.
-    pub fn new(
-        request: &RequestLine,
-        page: &RolloutPage,
-        track: &str,
-        sequence: Option<&Sequence>,
-    ) -> Self {
+    /// What a request asks for; the policy is the frozen one.
+    pub fn new(asked: &Asked) -> Self {
+        let (request, page) = (&asked.line, &asked.rollout);
+        let (track, sequence) = (&asked.track.name, asked.sequence.as_deref());
         let place = page.stages.iter().position(|s| s.id == request.stage);
         let stage = place.and_then(|at| page.stages.get(at));
         let terms = |state: &str| {
@@ -195,11 +193,6 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
 
 fn none_set() -> String {
     "no limit beside the generations".to_owned()
-}
-
-/// Terms for the devices of a rollout that failed with a code.
-pub fn failed_with(rollout: Uuid, code: HResult) -> Vec<String> {
-    vec![format!("rollout:{rollout}"), format!("error:{code}")]
 }
 
 #[cfg(test)]

@@ -6,21 +6,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use engine::approval::review;
-use engine::ids::RequestId;
+use engine::approval::RequestState;
 use engine::words::ended;
+use servicing::KnownIssue;
 use uuid::Uuid;
 
-use super::decision::{Choice, Panel, Reader, Voter};
+use super::asked::Asked;
+use super::decision::{Choice, Panel};
 use super::differences::{Difference, differences};
-use super::outlook::{Outlook, failed_with};
-use super::words::{Names, outcome};
+use super::outlook::Outlook;
+use super::voters::{Reader, Voter};
+use super::words::outcome;
 use crate::app::App;
-use crate::auth::{As, Caller, Right, Viewer, kinds};
-use crate::error::OpError;
+use crate::auth::{As, Right, Viewer, kinds};
 use crate::http::{At, Failure};
-use crate::store::{self, people, requests, rollouts, tracks};
-use crate::views::{RequestLine, RolloutPage};
+use crate::views::CodeLine;
 use crate::web::form::Mistakes;
 use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::{GateTable, State as Chip, Tally, When, isolated};
@@ -31,11 +31,6 @@ use crate::web::step_up;
 pub fn router() -> Router<App> {
     Router::new().route("/approvals/{id}", get(page))
 }
-
-/// There is none, or none that the caller may see.
-pub const NONE: OpError = OpError::NotFound {
-    what: "approval request",
-};
 
 /// What was typed.
 #[derive(Debug, Default)]
@@ -50,6 +45,19 @@ struct Code {
     meaning: String,
     remedy: String,
     devices: Tally,
+}
+
+impl Code {
+    fn new(line: &CodeLine, rollout: Uuid) -> Self {
+        let unknown = "This code is not in the list of known ones.";
+        let terms = [format!("rollout:{rollout}"), format!("error:{}", line.code)];
+        Self {
+            code: line.code.to_string(),
+            meaning: line.meaning.unwrap_or(unknown).to_owned(),
+            remedy: line.remedy.unwrap_or_default().to_owned(),
+            devices: Tally::found(line.devices, &terms),
+        }
+    }
 }
 
 /// The gate as it was frozen.
@@ -146,9 +154,11 @@ impl ApprovalPage {
         let here = format!("/approvals/{id}");
         let zone = Some(track.time_zone);
         let frame = Frame::read(app, &person, Nav::Approvals, heading, here, zone).await?;
+        let person = caller.caller().clone();
+        let asked = Asked::read(app, caller, id).await?;
         let reader = Reader {
             person: person.person(),
-            decides: person.may::<kinds::Approver>(track_id),
+            decides: person.may::<kinds::Approver>(asked.track.id),
         };
         let panel = Panel::new(
             &line,
@@ -177,12 +187,35 @@ impl ApprovalPage {
         let judged = review.judged.and_then(|at| snapshot.stages.get(at));
         Ok(Self {
             id,
+        let here = format!("/approvals/{id}");
+        let zone = Some(asked.track.time_zone);
+        let heading = asked.heading();
+        let frame = Frame::read(app, &person, Nav::Approvals, heading, here, zone).await?;
+        Ok(Self::new(&asked, &reader, frame, typed, mistakes))
+    }
+    /// The page of what was read.
+    pub fn new(
+        asked: &Asked,
+        reader: &Reader,
+        frame: Frame,
+        typed: Typed,
+        mistakes: Mistakes,
+    ) -> Self {
+        let (line, rollout) = (&asked.line, &asked.rollout);
+        let open = line.state_detail == RequestState::Open;
+        let panel = Panel::new(asked, reader, &frame, &typed.seen);
+        let compared = if open { differences(asked) } else { Vec::new() };
+        let page = Self {
+            id: line.id.0,
             rollout: rollout.line.id,
-            outlook: Outlook::new(&line, &rollout, &track.name, sequence.as_deref()),
+            outlook: Outlook::new(asked),
             standing: standing(&compared, &panel),
             differences: compared,
             gate: line.frozen.gate.as_ref().map(|report| Gate {
-                heading: judged.map(|s| isolated(&s.name)).unwrap_or_default(),
+                heading: asked
+                    .judged()
+                    .map(|s| isolated(&s.name))
+                    .unwrap_or_default(),
                 summary: GateTable::summary(report),
                 table: GateTable::new(report),
             }),
@@ -198,35 +231,37 @@ impl ApprovalPage {
                     remedy: c.remedy.unwrap_or_default().to_owned(),
                     devices: Tally::found(c.devices, &failed_with(rollout.line.id, c.code)),
                 })
+                .map(|c| Code::new(c, rollout.line.id))
                 .collect(),
             started: rollout.counts.started,
-            issues: sequence.as_deref().map(|s| {
-                let issue = |i: &servicing::KnownIssue| (i.id.clone(), i.text.clone());
+            issues: asked.sequence.as_deref().map(|s| {
+                let issue = |i: &KnownIssue| (i.id.clone(), i.text.clone());
                 s.known_issues.iter().map(issue).collect()
             }),
-            ended: outcome(&line, &names).map(|how| (how, ended_at.map(|at| frame.when(at)))),
+            ended: outcome(line, &asked.names)
+                .map(|how| (how, asked.ended_at.map(|at| frame.when(at)))),
             state: Chip::of_request(&line.state_detail),
-            requested_by: names.actor(line.requested_by),
+            requested_by: asked.names.actor(line.requested_by),
             requested_at: frame.when(line.requested_at),
             expires_at: open.then(|| frame.when(line.expires_at)),
             hash: line.hash.to_string(),
             approved: Vec::new(),
             panel: Some(panel),
-            kb,
-            title: rollout.line.title.unwrap_or_default(),
-            track: track.name,
-            ring: line.ring_name,
-            overrides,
+            kb: asked.kb(),
+            title: rollout.line.title.clone().unwrap_or_default(),
+            track: asked.track.name.clone(),
+            ring: line.ring_name.clone(),
+            overrides: asked.overrides(),
             mistakes,
             typed,
             frame,
-        }
-        .closed(open))
+        };
+        if open { page } else { page.closed() }
     }
 
     /// Of a request that has ended only those who said yes are left of the panel.
-    fn closed(mut self, open: bool) -> Self {
-        if !open && let Some(panel) = self.panel.take() {
+    fn closed(mut self) -> Self {
+        if let Some(panel) = self.panel.take() {
             let said_yes = |v: &Voter| v.at.is_some();
             self.approved = panel.voters.into_iter().filter(said_yes).collect();
         }

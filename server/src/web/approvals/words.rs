@@ -102,7 +102,11 @@ pub fn outcome(request: &RequestLine, names: &Names) -> Option<String> {
             )
         }
         RequestState::Void { reason } => {
-            format!("Void. {} {}", reason.sentence(), after_void(*reason))
+            let then = match after_void(*reason) {
+                _ if overrides && *reason != VoidReason::NotNeeded => "An admin can ask again.",
+                then => then,
+            };
+            format!("Void. {} {then}", reason.sentence())
         }
         RequestState::Expired => {
             let then = if overrides {
