@@ -2,11 +2,13 @@
 
 mod bar;
 mod state;
+mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
 pub use engine::words::{number, part, share};
 pub use state::{Icon, State, Tone};
+pub use tally::{Tally, devices, named};
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.

@@ -1,0 +1,79 @@
+//! Numbers of devices: each opens the list that it counts. A zero is muted and no link.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::number;
+
+/// A number of devices.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if let Some(href) = href %}<a href="{{ href }}">{{ text }}</a>{% else %}<span{% if zero %} class="z"{% endif %}>{{ text }}</span>{% endif %}"#
+)]
+pub struct Tally {
+    /// How many.
+    pub n: u64,
+    text: String,
+    zero: bool,
+    href: Option<String>,
+}
+
+impl HtmlSafe for Tally {}
+
+impl Tally {
+    /// A number whose list is found by these terms of the query language.
+    pub fn found(n: u64, terms: &[String]) -> Self {
+        let href = (n > 0 && !terms.is_empty()).then(|| devices(terms));
+        Self {
+            n,
+            text: number(n),
+            zero: n == 0,
+            href,
+        }
+    }
+
+    /// A number whose list no query can tell.
+    pub fn plain(n: u64) -> Self {
+        Self::found(n, &[])
+    }
+
+    /// The same with other words: `7 failed`, `20.7 %`.
+    #[must_use]
+    pub fn said(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
+}
+
+/// Address of the list of devices for which all of these terms hold.
+pub fn devices(terms: &[String]) -> String {
+    let query: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("q", &terms.join(" "))
+        .finish();
+    format!("/devices?{query}")
+}
+
+/// A term with a name, quoted: `ring:"Pilot"`.
+pub fn named(field: &str, name: &str) -> String {
+    format!("{field}:\"{name}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_opens_its_list_and_a_zero_does_not() {
+        let terms = [named("ring", "Büro & Co"), "state:failed".to_owned()];
+        assert_eq!(
+            Tally::found(1_200, &terms).to_string(),
+            r#"<a href="/devices?q=ring%3A%22B%C3%BCro+%26+Co%22+state%3Afailed">1,200</a>"#
+        );
+        assert_eq!(
+            Tally::found(0, &terms).to_string(),
+            r#"<span class="z">0</span>"#
+        );
+        assert_eq!(Tally::plain(3).to_string(), "<span>3</span>");
+    }
+}
