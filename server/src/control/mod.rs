@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::decide::decide;
 use engine::ids::{PersonId, RolloutId, TrackId};
 use engine::rollout::RolloutState;
-use engine::{Decision, Input};
+use engine::{Decision, Input, Snapshot};
 use sqlx::{PgConnection, PgPool};
 
 use crate::clock::SharedClock;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
+use crate::store::rollouts::Stored;
 use crate::store::{rollouts, tracks};
 
 use tail::Tail;
@@ -103,6 +104,14 @@ impl Control {
             self.picture.wake.notify_one();
         }
         Ok(decision)
+    }
+
+    /// Everything that a decision about a rollout would be made from now, for people who look at it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look(&self, conn: &mut PgConnection, stored: &Stored) -> anyhow::Result<Snapshot> {
+        snapshot::load(conn, stored, self.ingest.works(), self.clock.now()).await
     }
 
     /// Ticks a rollout until nothing changes any more; a tick makes one transition at most.

@@ -15,6 +15,7 @@ pub mod levels;
 pub mod offers;
 pub mod people;
 pub mod populations;
+pub mod progress;
 pub mod requests;
 pub mod rollouts;
 pub mod seen;

@@ -1,12 +1,26 @@
 //! What pages are made of. Each part writes its own HTML and knows nothing of where its values come from.
 
 mod bar;
+mod devices;
+pub(crate) mod gate;
+mod glyph;
+mod halt_chart;
+mod heat;
+mod limit;
+mod rail;
 mod state;
 mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
+pub use devices::{DeviceCount, device_list, term};
 pub use engine::words::{number, part, share};
+pub use gate::{GateTable, criterion_name};
+pub use glyph::{GlyphRing, RingGlyph};
+pub use halt_chart::HaltChart;
+pub use heat::{Cell, HeatMap, HeatRow};
+pub use limit::{Limit, LimitPicture};
+pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
 pub use tally::{Tally, devices, named};
 pub use when::When;
