@@ -35,10 +35,7 @@ pub struct Group {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn fleet(
-    conn: &mut PgConnection,
-    tracks: Option<&[Uuid]>,
-) -> anyhow::Result<Vec<Group>> {
+pub async fn fleet(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> anyhow::Result<Vec<Group>> {
     let rows = sqlx::query!(
         r#"SELECT track_id, ring_id, product, series, base, ubr, count(*) AS "n!" FROM device
            WHERE status = 'admitted' AND ($1::uuid[] IS NULL OR track_id = ANY($1)) GROUP BY 1, 2, 3, 4, 5, 6"#,
@@ -78,10 +75,7 @@ pub struct Named {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn rings(
-    conn: &mut PgConnection,
-    tracks: Option<&[Uuid]>,
-) -> sqlx::Result<Vec<Named>> {
+pub async fn rings(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> sqlx::Result<Vec<Named>> {
     sqlx::query_as!(
         Named,
         "SELECT id, track_id AS track, name FROM ring WHERE $1::uuid[] IS NULL OR track_id = ANY($1) ORDER BY track_id, position",
@@ -156,31 +150,34 @@ pub async fn standing(conn: &mut PgConnection, rollouts: &[Uuid]) -> sqlx::Resul
     Ok(standing)
 }
 
-/// How far a rollout is, by counters.
+/// How far a ring of a rollout is, by counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Devices it is for.
     pub targeted: u64,
-    /// Verified on what it brings.
+    /// Verified in this rollout.
     pub ok: u64,
+    /// Verified in other rollouts of the same content.
+    pub elsewhere: u64,
 }
 
-/// How far these rollouts are, from their counters alone.
+/// How far these rollouts are, by rollout and ring, from their counters alone.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn reach(
     conn: &mut PgConnection,
     rollouts: &[Uuid],
-) -> sqlx::Result<BTreeMap<Uuid, Reach>> {
+) -> sqlx::Result<BTreeMap<(Uuid, Uuid), Reach>> {
     let rows = sqlx::query!(
-        r#"SELECT r.id,
-                  COALESCE((SELECT sum(p.n) FROM population p WHERE p.rollout_id = r.id AND p.class = 'targeted'), 0)::bigint AS "targeted!",
-                  COALESCE((SELECT sum(e.ok) FROM stage m
-                            JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
-                            JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND e.cohort = 0
-                            WHERE m.rollout_id = r.id), 0)::bigint AS "ok!"
-           FROM rollout r WHERE r.id = ANY($1)"#,
+        r#"SELECT m.rollout_id, m.ring_id, COALESCE(p.n, 0) AS "targeted!", COALESCE(e.ok, 0) AS "ok!", COALESCE(e.elsewhere, 0) AS "elsewhere!"
+           FROM rollout r JOIN stage m ON m.rollout_id = r.id
+           LEFT JOIN population p ON p.rollout_id = r.id AND p.ring_id = m.ring_id AND p.class = 'targeted'
+           LEFT JOIN LATERAL (
+               SELECT sum(v.ok) FILTER (WHERE s.id = m.id)::bigint AS ok, sum(v.ok) FILTER (WHERE s.id <> m.id)::bigint AS elsewhere
+               FROM stage s JOIN evidence v ON v.stage_id = s.id AND v.digest = r.digest AND v.cohort = 0
+               WHERE s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)) AS e ON true
+           WHERE r.id = ANY($1)"#,
         rollouts,
     )
     .fetch_all(conn)
@@ -191,8 +188,9 @@ pub async fn reach(
             let reach = Reach {
                 targeted: count(r.targeted),
                 ok: count(r.ok),
+                elsewhere: count(r.elsewhere),
             };
-            (r.id, reach)
+            ((r.rollout_id, r.ring_id), reach)
         })
         .collect())
 }
@@ -260,10 +258,7 @@ pub struct Pulled {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn pulled(
-    conn: &mut PgConnection,
-    since: DateTime<Utc>,
-) -> sqlx::Result<Vec<Pulled>> {
+pub async fn pulled(conn: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Result<Vec<Pulled>> {
     sqlx::query_as!(
         Pulled,
         r#"SELECT s.id AS sequence, 'KB' || s.kb AS "kb!", a.at, a.actor AS by, COALESCE(s.withdrawn_reason, '') AS "reason!",

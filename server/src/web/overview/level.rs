@@ -8,7 +8,7 @@ use engine::words::ratio;
 use servicing::{Build, BuildKind, Family, Kind, Product, Sequence, Series, known_builds};
 
 use crate::store::levels::Group;
-use crate::web::parts::{Bar, Slice, Tally, named, number, share};
+use crate::web::parts::{Bar, Slice, Tally, number, share, term};
 
 /// Devices of one family and series.
 pub(super) struct Level {
@@ -71,11 +71,18 @@ pub(super) fn levels(
         .map(|((product, family, series), groups)| {
             let linked = one_series(product, family);
             let mut terms = vec![format!("product:{product}"), "status:admitted".to_owned()];
-            terms.extend(track.map(|name| named("track", name)));
+            terms.extend(track.map(|name| term("track", name)));
             let releases = family.map_or_else(BTreeMap::new, |family| {
                 releases(family, series, published, now)
             });
-            level(product, family, series, &groups, &releases, linked.then_some(terms))
+            level(
+                product,
+                family,
+                series,
+                &groups,
+                &releases,
+                linked.then_some(terms),
+            )
         })
         .collect()
 }
@@ -176,9 +183,17 @@ fn level(
         n,
     };
     let lines = vec![
-        line("d-succeeded", "Newest", found(at_top, vec![format!("build>={}", at(*top))])),
+        line(
+            "d-succeeded",
+            "Newest",
+            found(at_top, vec![format!("build>={}", at(*top))]),
+        ),
         line("d-targeted", "One release behind", found(one, middle)),
-        line("f-wait", "Several behind", found(several, last.into_iter().collect())),
+        line(
+            "f-wait",
+            "Several behind",
+            found(several, last.into_iter().collect()),
+        ),
     ];
     let slices: Vec<Slice> = lines
         .iter()

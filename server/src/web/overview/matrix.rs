@@ -10,7 +10,7 @@ use servicing::{Family, Sequence, Series, Variant};
 use super::world::{Going, World};
 use crate::store::levels::{Group, Named};
 use crate::store::rollouts::StoredStage;
-use crate::web::parts::{Bar, Icon, Link, Slice, State as Chip, Tally, Tone, named, number, share};
+use crate::web::parts::{Bar, Icon, Link, Slice, State as Chip, Tally, Tone, number, share, term};
 
 /// Tracks that are shown at once; the filter finds the others.
 pub(super) const TRACKS: usize = 50;
@@ -37,6 +37,8 @@ pub(super) struct Matrix {
     pub all: u64,
     pub total: String,
     pub latest: u64,
+    /// Finds the latter, where there is one track and builds tell them.
+    pub terms: Vec<String>,
     /// Of these devices, those of tracks without a rollout: nothing is measured there.
     pub unmeasured: u64,
 }
@@ -105,6 +107,7 @@ impl Matrix {
             all: 0,
             total: String::new(),
             latest: 0,
+            terms: Vec::new(),
             unmeasured: 0,
         };
         for track in &world.tracks {
@@ -115,6 +118,11 @@ impl Matrix {
             matrix.all += devices;
             match front.map(Brings::of) {
                 Some(Brings::Builds(variants)) => {
+                    let groups: Vec<&Group> = of_track().collect();
+                    let found = front.and_then(|g| build_term(g.sequence.as_ref()?, &groups));
+                    if let (1, Some(found)) = (world.tracks.len(), found) {
+                        matrix.terms = admitted(&[term("track", &track.name), found]);
+                    }
                     matrix.latest += of_track()
                         .filter(|g| is_on(&variants, g))
                         .map(|g| g.n)
@@ -129,7 +137,7 @@ impl Matrix {
             let cells = rings.iter().map(|ring| cell(world, name, ring, front));
             matrix.rows.push(Row {
                 track: Link::new(name, format!("/tracks/{}", track.id)),
-                devices: Tally::found(devices, &admitted(&[named("track", name)])),
+                devices: Tally::found(devices, &admitted(&[term("track", name)])),
                 rollout: front.map(|g| (Link::new(g.kb(), href(g)), g.line.state.to_owned())),
                 cells: cells.collect(),
                 missing: 0,
@@ -190,7 +198,7 @@ fn is_on(variants: &[&Variant], group: &Group) -> bool {
 }
 
 /// The query term that finds the same devices; none where builds alone do not tell them.
-fn term(sequence: &Sequence, groups: &[&Group]) -> Option<String> {
+fn build_term(sequence: &Sequence, groups: &[&Group]) -> Option<String> {
     let first = sequence.variants.first()?;
     let (family, ubr) = (first.family()?, first.target_ubr?);
     let alike = sequence.variants.iter().all(|v| {
@@ -216,7 +224,7 @@ fn term(sequence: &Sequence, groups: &[&Group]) -> Option<String> {
 fn cell(world: &World, track: &str, ring: &Named, front: Option<&Going>) -> Cell {
     let groups: Vec<&Group> = world.fleet.iter().filter(|g| g.ring == ring.id).collect();
     let devices: u64 = groups.iter().map(|g| g.n).sum();
-    let here = [named("track", track), named("ring", &ring.name)];
+    let here = [term("track", track), term("ring", &ring.name)];
     let stage = front.and_then(|g| g.stages.iter().find(|s| s.ring_id == ring.id));
     let nobody = BTreeMap::new();
     let states = front
@@ -253,8 +261,11 @@ fn exceptions(
         .map(|(word, said, tone, icon)| {
             let terms = [
                 format!("rollout:{id}"),
-                named("ring", &ring.name),
-                format!("state:{word}"),
+                term("ring", &ring.name),
+                match *word {
+                    "not_applicable" => format!("class:{word}"),
+                    _ => format!("state:{word}"),
+                },
             ];
             Exception {
                 tone: tone.class(),
@@ -283,7 +294,7 @@ fn latest(
         .filter(|g| is_on(&variants, g))
         .map(|g| g.n)
         .sum();
-    let terms = going.sequence.as_ref().and_then(|s| term(s, groups));
+    let terms = going.sequence.as_ref().and_then(|s| build_term(s, groups));
     let terms = terms.map_or_else(Vec::new, |term| {
         let mut terms = admitted(here);
         terms.push(term);

@@ -14,6 +14,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use engine::rollout::RolloutState;
+use engine::stage::StageState;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -25,10 +26,13 @@ use self::waiting::{Due, Halt, cause, due, stopped};
 use self::world::{Going, World};
 use super::form::Filter;
 use super::frame::{Frame, Nav, Shown, show};
-use super::parts::{Choice, Link, State as Chip, Tally, When, number, part};
+use super::parts::{
+    Choice, GlyphRing, Link, RingGlyph, State as Chip, Tally, Tone, When, number, part,
+};
 use crate::app::App;
 use crate::auth::{Caller, Viewer, kinds};
 use crate::http::Failure;
+use crate::store::rollouts::StoredStage;
 use crate::store::{self, tracks};
 
 /// This route.
@@ -50,11 +54,12 @@ struct Lead {
     halt: Option<(Link, String, When, String)>,
     halts_more: usize,
     /// On what their track's newest rollout brings.
-    latest: Option<String>,
+    latest: Option<Tally>,
 }
 
 /// A rollout that goes on.
 struct Running {
+    glyph: RingGlyph,
     link: Link,
     title: String,
     track: String,
@@ -64,6 +69,8 @@ struct Running {
     reasons: Vec<String>,
     done: Tally,
     of: String,
+    /// Devices that got it in other rollouts.
+    elsewhere: Option<String>,
 }
 
 #[derive(Template)]
@@ -120,7 +127,13 @@ async fn overview(
         .map(|t| Choice::new(t.id, t.name.clone(), asked.track == Some(t.id)));
     let choices = choices.collect();
     let name = track.map(|t| t.name.as_str());
-    show(OverviewPage::of(&world, frame, choices, name, decides != Some(Vec::new())))
+    show(OverviewPage::of(
+        &world,
+        frame,
+        choices,
+        name,
+        decides != Some(Vec::new()),
+    ))
 }
 
 async fn nobody(app: &App, person: &Caller) -> Shown {
@@ -149,7 +162,11 @@ impl OverviewPage {
             requests: world.requests.len(),
             decides,
             stopped: stopped(world, &frame),
-            running: world.open().iter().map(|g| running(world, g, &frame)).collect(),
+            running: world
+                .open()
+                .iter()
+                .map(|g| running(world, g, &frame))
+                .collect(),
             levels: levels(&world.fleet, &world.published, track, world.now),
             ahead: ahead(world, &frame),
             matrix,
@@ -160,12 +177,18 @@ impl OverviewPage {
 }
 
 fn lead(world: &World, frame: &Frame, matrix: &Matrix, decides: bool) -> Lead {
-    let mut halted = world.stopped.iter().filter_map(|s| match &s.line.state_detail {
-        RolloutState::Halted { reason, .. } => Some((s, cause(reason))),
-        _ => None,
-    });
+    let mut halted = world
+        .stopped
+        .iter()
+        .filter_map(|s| match &s.line.state_detail {
+            RolloutState::Halted { reason, .. } => Some((s, cause(reason))),
+            _ => None,
+        });
     let halt = halted.next().map(|(s, why)| {
-        let kb = s.line.kb.map_or_else(|| "A rollout".to_owned(), |kb| kb.to_string());
+        let kb = s
+            .line
+            .kb
+            .map_or_else(|| "A rollout".to_owned(), |kb| kb.to_string());
         let link = Link::new(kb, format!("/rollouts/{}", s.line.id));
         let track = world.track(s.line.track).to_owned();
         (link, track, frame.when(s.stop.at), why)
@@ -183,18 +206,40 @@ fn lead(world: &World, frame: &Frame, matrix: &Matrix, decides: bool) -> Lead {
         }),
         halt,
         halts_more: halted.count(),
-        latest: (measured > 0).then(|| part(matrix.latest, measured)),
+        latest: (measured > 0).then(|| {
+            Tally::found(matrix.latest, &matrix.terms).said(part(matrix.latest, measured))
+        }),
     }
 }
 
 fn running(world: &World, going: &Going, frame: &Frame) -> Running {
     let line = &going.line;
     let current = going.current();
-    let reach = world.reach.get(&line.id).copied().unwrap_or_default();
+    let reach = |ring: Uuid| {
+        let found = world.reach.get(&(line.id, ring));
+        found.copied().unwrap_or_default()
+    };
+    let rings: Vec<_> = going.stages.iter().map(|s| reach(s.ring_id)).collect();
+    let elsewhere = rings.iter().map(|r| r.elsewhere).sum();
     let terms = [format!("rollout:{}", line.id), "state:succeeded".to_owned()];
+    let circle = |stage: &StoredStage| {
+        let reach = reach(stage.ring_id);
+        GlyphRing {
+            name: stage.ring_name.clone(),
+            done: reach.ok + reach.elsewhere,
+            whole: reach.targeted,
+            closed: match stage.state {
+                StageState::Waiting => Some(Tone::Mute),
+                StageState::AwaitingApproval { .. } => Some(Tone::Ask),
+                _ => None,
+            },
+        }
+    };
+    let circles: Vec<GlyphRing> = going.stages.iter().map(circle).collect();
     Running {
+        glyph: RingGlyph::new(&circles, ""),
         link: Link::new(going.kb(), href(going)),
-        title: line.title.clone().unwrap_or_default(),
+        title: title(going),
         track: world.track(line.track).to_owned(),
         created: frame.when(line.created_at),
         state: match (&line.state_detail, current) {
@@ -203,7 +248,17 @@ fn running(world: &World, going: &Going, frame: &Frame) -> Running {
         },
         ring: current.map(|s| s.ring_name.clone()),
         reasons: line.reasons.iter().map(|r| r.sentence.clone()).collect(),
-        done: Tally::found(reach.ok, &terms),
-        of: number(reach.targeted),
+        done: Tally::found(rings.iter().map(|r| r.ok).sum(), &terms),
+        of: number(rings.iter().map(|r| r.targeted).sum()),
+        elsewhere: (elsewhere > 0).then(|| number(elsewhere)),
     }
+}
+
+/// `2026-03 OOB`, or the title where there is no label.
+fn title(going: &Going) -> String {
+    let label = going.sequence.as_ref().map(|s| s.label.clone());
+    let label = label.filter(|label| !label.is_empty());
+    label
+        .or_else(|| going.line.title.clone())
+        .unwrap_or_default()
 }

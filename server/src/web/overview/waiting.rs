@@ -37,10 +37,7 @@ pub(super) fn due(world: &World, frame: &Frame) -> Vec<Due> {
 
 fn asked(world: &World, listed: &Listed, frame: &Frame) -> Due {
     let request = &listed.request;
-    let rollout = world
-        .open()
-        .iter()
-        .find(|g| g.line.id == listed.rollout.0);
+    let rollout = world.open().iter().find(|g| g.line.id == listed.rollout.0);
     let (what, will) = match &request.ask {
         Ask::Open => (
             "before",
@@ -82,7 +79,11 @@ fn verdicts(request: &Request) -> Vec<Chip> {
         (Verdict::Pass, "passed"),
     ];
     let chips = words.into_iter().filter_map(|(verdict, word)| {
-        let n = gate.criteria.iter().filter(|c| c.verdict == verdict).count();
+        let n = gate
+            .criteria
+            .iter()
+            .filter(|c| c.verdict == verdict)
+            .count();
         let chip = Chip::of_verdict(verdict).hushed();
         (n > 0).then(|| Chip {
             word: format!("{n} {word}"),

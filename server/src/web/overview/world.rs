@@ -65,7 +65,7 @@ pub(super) struct World {
     pub standing: Standing,
     /// Devices that a rollout is not for, by rollout and ring.
     pub not_for: BTreeMap<(Uuid, Uuid), u64>,
-    pub reach: BTreeMap<Uuid, Reach>,
+    pub reach: BTreeMap<(Uuid, Uuid), Reach>,
     pub requests: Vec<Listed>,
     /// Requests that this person may decide on.
     pub due: Vec<Uuid>,
@@ -161,18 +161,11 @@ impl World {
     }
 }
 
-async fn going(
-    conn: &mut PgConnection,
-    app: &App,
-    id: RolloutId,
-) -> anyhow::Result<Option<Going>> {
+async fn going(conn: &mut PgConnection, app: &App, id: RolloutId) -> anyhow::Result<Option<Going>> {
     let Some(stored) = store::by_id(&mut *conn, id).await? else {
         return Ok(None);
     };
-    let sequence = app
-        .catalogue
-        .get(&mut *conn, stored.rollout.digest)
-        .await?;
+    let sequence = app.catalogue.get(&mut *conn, stored.rollout.digest).await?;
     Ok(Some(Going {
         stages: store::stages(&mut *conn, id).await?,
         line: RolloutLine::read(conn, &app.catalogue, stored).await?,

@@ -117,10 +117,9 @@ fn builds(variant: &Variant, role: Role, build: Build) -> Vec<String> {
 pub(super) fn targets(sequence: &Sequence) -> Vec<String> {
     let mut targets = Vec::new();
     for variant in &sequence.variants {
-        let bases = variant.enables().map_or_else(
-            || variant.base_builds.clone(),
-            |enabled| vec![enabled],
-        );
+        let bases = variant
+            .enables()
+            .map_or_else(|| variant.base_builds.clone(), |enabled| vec![enabled]);
         for base in bases {
             if let Some(ubr) = variant.target_ubr {
                 targets.push(Build { base, ubr }.to_string());
@@ -171,7 +170,11 @@ mod tests {
     #[test]
     fn a_shared_update_names_every_base() {
         let known = servicing::known_sequences();
-        let sequence = &known.iter().find(|k| k.sequence.kb.get() == 5_086_672).unwrap().sequence;
+        let sequence = &known
+            .iter()
+            .find(|k| k.sequence.kb.get() == 5_086_672)
+            .unwrap()
+            .sequence;
         assert_eq!(targets(sequence), ["26100.8117", "26200.8117"]);
         let parts = parts(sequence);
         assert_eq!(parts[0].name, "x64, 26100 and 26200");

@@ -72,7 +72,8 @@ impl KeysPage {
         mistakes: Mistakes,
     ) -> Result<Self, Failure> {
         let title = "Publisher keys";
-        let frame = Frame::read(app, person, Nav::Sequences, title, "/publisher-keys", None).await?;
+        let frame =
+            Frame::read(app, person, Nav::Sequences, title, "/publisher-keys", None).await?;
         let keys = sequences::keys(&mut *app.pool.acquire().await?).await?;
         Ok(Self {
             crumbs: vec![Link::new("KB sequences", "/sequences")],

@@ -282,10 +282,7 @@ fn signed(frame: &Frame, found: &Stored, keys: &[VerifyingKey]) -> Option<Signed
 
 fn shown(used: &RolledOut, track: String) -> Used {
     let targeted = used.population.get("targeted").copied().unwrap_or_default();
-    let terms = [
-        format!("rollout:{}", used.id),
-        "state:succeeded".to_owned(),
-    ];
+    let terms = [format!("rollout:{}", used.id), "state:succeeded".to_owned()];
     let track = if used.listed {
         format!("{track}, listed devices")
     } else {
@@ -325,9 +322,17 @@ fn on_devices(used: &[RolledOut]) -> Option<OnDevices> {
         ("d-succeeded", "Verified", ok),
         ("d-permitted", "Had it before", of("complete")),
         ("d-restart", "Ahead of it", of("ahead")),
-        ("d-installing", "In progress", started.saturating_sub(resolved)),
+        (
+            "d-installing",
+            "In progress",
+            started.saturating_sub(resolved),
+        ),
         ("d-failed", "Failed, hung or silent", resolved - ok),
-        ("d-targeted", "Not started", of("targeted").saturating_sub(started)),
+        (
+            "d-targeted",
+            "Not started",
+            of("targeted").saturating_sub(started),
+        ),
         ("f-mute", "Not applicable", not_for),
     ];
     let whole: u64 = counts.iter().map(|(_, _, n)| n).sum();
@@ -344,10 +349,7 @@ fn on_devices(used: &[RolledOut]) -> Option<OnDevices> {
         })
         .collect();
     let only = match used {
-        [one] => Some([
-            format!("rollout:{}", one.id),
-            "state:succeeded".to_owned(),
-        ]),
+        [one] => Some(one.id),
         _ => None,
     };
     let shown = counts
@@ -356,9 +358,9 @@ fn on_devices(used: &[RolledOut]) -> Option<OnDevices> {
     let levels = shown.map(|(class, word, n)| Level {
         class,
         word,
-        n: match &only {
-            Some(terms) if *word == "Verified" => Tally::found(*n, terms),
-            _ => Tally::plain(*n),
+        n: match only.zip(found_by(word)) {
+            Some((id, term)) => Tally::found(*n, &[format!("rollout:{id}"), term.to_owned()]),
+            None => Tally::plain(*n),
         },
         share: share(ratio(*n, whole)),
     });
@@ -367,6 +369,17 @@ fn on_devices(used: &[RolledOut]) -> Option<OnDevices> {
         levels: levels.collect(),
         whole: number(whole),
     })
+}
+
+/// The query term that finds the devices of a line, where one does.
+fn found_by(word: &str) -> Option<&'static str> {
+    match word {
+        "Verified" => Some("state:succeeded"),
+        "Had it before" => Some("class:complete"),
+        "Ahead of it" => Some("class:ahead"),
+        "Not applicable" => Some("class:not_applicable"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,11 @@ fn page(state: SequenceState, used: &[RolledOut]) -> SequencePage {
 }
 
 fn used(track: u128, started: u64, ok: u64, resolved: u64) -> RolledOut {
-    let population = [("targeted", 100), ("complete", 3), ("not_applicable:series", 7)];
+    let population = [
+        ("targeted", 100),
+        ("complete", 3),
+        ("not_applicable:series", 7),
+    ];
     RolledOut {
         id: Uuid::from_u128(9),
         track: Uuid::from_u128(track),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::Value;
-use servicing::{Completeness, SignedManifest};
+use servicing::{Completeness, FieldError, SignedManifest};
 use uuid::Uuid;
 
 use super::content::targets;
@@ -27,6 +27,9 @@ use crate::web::problem_page::html;
 pub fn router() -> Router<App> {
     Router::new().route("/sequences/{id}/publish", get(ask).post(publish))
 }
+
+/// What belongs into the field.
+const FORM: &str = "JSON with the texts payload, key_id and signature";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,18 +140,20 @@ fn signed(text: &str) -> Result<SignedManifest, String> {
             key_id: signed.key_id,
             signature: signed.signature,
         }),
-        Err(OpError::Invalid(fields)) => Err(beside(&fields)),
-        Err(_) => Err("a signed manifest".to_owned()),
+        Err(OpError::Invalid(fields)) => {
+            let why: Vec<&str> = fields.iter().map(|e| e.expected.as_str()).collect();
+            Err(format!("{FORM}; reading it stopped at: {}", why.join("; ")))
+        }
+        Err(_) => Err(FORM.to_owned()),
     }
 }
 
 /// What was expected, in one line beside the field.
-fn beside(fields: &[servicing::FieldError]) -> String {
+fn beside(fields: &[FieldError]) -> String {
     let lines: Vec<String> = fields
         .iter()
         .map(|e| match e.field.as_str() {
-            "body" => format!("JSON with payload, key_id and signature ({})", e.expected),
-            "manifest" => format!("a manifest that holds ({})", e.expected),
+            "manifest" => format!("a manifest that holds: {}", e.expected),
             "manifest.payload" => e.expected.clone(),
             field => format!("{} in {field}", e.expected),
         })
@@ -238,7 +243,12 @@ mod tests {
         let alone = r#"{"payload": "cA", "key_id": "86cd382dd3bfe28f", "signature": "cw"}"#;
         let body = format!(r#"{{"manifest": {alone}}}"#);
         assert_eq!(signed(alone), signed(&body));
-        for wrong in ["", "[]", "{\"manifest\": {}}", &alone.replace("cA", "cA\", \"x\": \"")] {
+        for wrong in [
+            "",
+            "[]",
+            "{\"manifest\": {}}",
+            &alone.replace("cA", "cA\", \"x\": \""),
+        ] {
             assert!(signed(wrong).is_err(), "{wrong}");
         }
     }

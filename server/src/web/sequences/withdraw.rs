@@ -43,7 +43,10 @@ fn touches(used: &[RolledOut], name: impl Fn(Uuid) -> String) -> Vec<String> {
     tracks.sort_unstable();
     tracks.dedup();
     let n = u64::try_from(live.len()).unwrap_or(u64::MAX);
-    let moving: u64 = used.iter().map(|r| r.started.saturating_sub(r.resolved)).sum();
+    let moving: u64 = used
+        .iter()
+        .map(|r| r.started.saturating_sub(r.resolved))
+        .sum();
     let have: u64 = used.iter().map(|r| r.ok).sum();
     let stops = if live.is_empty() {
         "No rollout of it goes on.".to_owned()

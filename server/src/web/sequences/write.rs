@@ -149,7 +149,10 @@ fn known() -> Vec<Known> {
         label: k.sequence.label.clone(),
         title: k.sequence.title.clone(),
         trust: k.trust.clone(),
-        withdrawn: k.withdrawn.as_ref().map(|w| engine::words::ended(&w.reason)),
+        withdrawn: k
+            .withdrawn
+            .as_ref()
+            .map(|w| engine::words::ended(&w.reason)),
     });
     known.collect()
 }
@@ -192,9 +195,15 @@ fn check(text: &str) -> (Option<Sequence>, Found) {
         }
         Err(_) => return (None, found),
     };
-    found.wrong = at(sequence.validate(Completeness::Draft).err().unwrap_or_default());
+    found.wrong = at(sequence
+        .validate(Completeness::Draft)
+        .err()
+        .unwrap_or_default());
     if found.wrong.is_empty() {
-        found.missing = at(sequence.validate(Completeness::Publish).err().unwrap_or_default());
+        found.missing = at(sequence
+            .validate(Completeness::Publish)
+            .err()
+            .unwrap_or_default());
         return (Some(sequence), found);
     }
     (None, found)
@@ -213,8 +222,21 @@ fn unreadable(error: FieldError) -> Wrong {
             _ => error.field,
         },
         line,
-        expected: text,
+        expected: plain(&text),
     }
+}
+
+/// What the reader of JSON says, for people who do not know its words.
+fn plain(text: &str) -> String {
+    if text.starts_with("EOF") {
+        return "The text ends too early.".to_owned();
+    }
+    let text = text.replace("struct Sequence", "an object with the fields of a sequence");
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    first.map_or_else(String::new, |first| {
+        engine::words::ended(&format!("{first}{}", letters.as_str()))
+    })
 }
 
 async fn new(State(app): State<App>, caller: Operator, Filter(asked): Filter<Asked>) -> Shown {
@@ -224,7 +246,13 @@ async fn new(State(app): State<App>, caller: Operator, Filter(asked): Filter<Ask
         .find(|k| wanted.is_some_and(|kb| k.sequence.kb.to_string() == kb));
     let json = from.map(|k| written(&k.sequence)).transpose()?;
     let person = caller.caller();
-    let page = WritePage::read(&app, person, None, json.unwrap_or_default(), Found::default());
+    let page = WritePage::read(
+        &app,
+        person,
+        None,
+        json.unwrap_or_default(),
+        Found::default(),
+    );
     Ok(page.await?.response())
 }
 
