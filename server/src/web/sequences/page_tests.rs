@@ -15,6 +15,7 @@ fn page(state: SequenceState, used: &[RolledOut]) -> SequencePage {
     SequencePage {
         crumbs: vec![Link::new("KB sequences", "/sequences")],
         address: "/sequences/1".to_owned(),
+        new_rollout: "/rollouts/new?sequence=1".to_owned(),
         kb: sequence.kb.to_string(),
         label: sequence.label.clone(),
         title: sequence.title.clone(),

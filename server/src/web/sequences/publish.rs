@@ -150,6 +150,9 @@ fn signed(text: &str) -> Result<SignedManifest, String> {
 
 /// What was expected, in one line beside the field.
 fn beside(fields: &[FieldError]) -> String {
+    if fields.iter().all(|e| !e.field.starts_with("manifest")) {
+        return "a complete draft first: what it lacks is listed on its page".to_owned();
+    }
     let lines: Vec<String> = fields
         .iter()
         .map(|e| match e.field.as_str() {
@@ -191,8 +194,14 @@ async fn publish(
 
 #[cfg(test)]
 mod tests {
+    use servicing::Sequence;
+
     use super::*;
     use crate::web::frame::main_of;
+
+    fn example() -> Sequence {
+        serde_json::from_str(include_str!("example.json")).unwrap()
+    }
 
     fn page() -> PublishPage {
         PublishPage {
@@ -243,6 +252,8 @@ mod tests {
         let alone = r#"{"payload": "cA", "key_id": "86cd382dd3bfe28f", "signature": "cw"}"#;
         let body = format!(r#"{{"manifest": {alone}}}"#);
         assert_eq!(signed(alone), signed(&body));
+        let incomplete = Sequence::validate(&example(), Completeness::Publish).unwrap_err();
+        assert!(beside(&incomplete).starts_with("a complete draft"));
         for wrong in [
             "",
             "[]",
