@@ -11,6 +11,7 @@ pub mod enrolment;
 pub mod events;
 pub mod evidence;
 pub mod gates;
+pub mod levels;
 pub mod offers;
 pub mod people;
 pub mod populations;

@@ -49,9 +49,11 @@ impl<S: Send + Sync> FromRequestParts<S> for SteppedUp {
         }
         // The page with the form has the address of its action, or the one above it.
         let path = parts.uri.path();
-        let above = path
-            .rsplit_once('/')
-            .map_or("/overview", |(above, _)| above);
+        let above = match path.rsplit_once('/') {
+            Some(("", _)) => path,
+            Some((above, _)) => above,
+            None => "/overview",
+        };
         Err(Redirect::to(&address(above)).into_response())
     }
 }

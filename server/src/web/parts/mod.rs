@@ -25,6 +25,7 @@ pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
 pub use tally::{Tally, devices, named};
+pub use tally::Tally;
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.

@@ -4,6 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::number;
+use super::{device_list, number};
 
 /// A number of devices.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
@@ -25,6 +26,7 @@ impl Tally {
     /// A number whose list is found by these terms of the query language.
     pub fn found(n: u64, terms: &[String]) -> Self {
         let href = (n > 0 && !terms.is_empty()).then(|| devices(terms));
+        let href = (n > 0 && !terms.is_empty()).then(|| device_list(&terms.join(" ")));
         Self {
             n,
             text: number(n),
@@ -66,6 +68,8 @@ mod tests {
     #[test]
     fn a_number_opens_its_list_and_a_zero_does_not() {
         let terms = [named("ring", "Büro & Co"), "state:failed".to_owned()];
+    use crate::web::parts::term;
+        let terms = [term("ring", "Büro & Co"), "state:failed".to_owned()];
         assert_eq!(
             Tally::found(1_200, &terms).to_string(),
             r#"<a href="/devices?q=ring%3A%22B%C3%BCro+%26+Co%22+state%3Afailed">1,200</a>"#

@@ -1,4 +1,7 @@
-//! KB sequences, their signed manifests, and the keys whose signatures count.
+//! KB sequences, their signed manifests, and the keys whose signatures count. What pages show of them beside that is
+//! in [`shown`].
+
+mod shown;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,6 +10,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{from_json, from_word, sha256, to_json};
+
+pub use shown::{Listed, Milestones, RolledOut, by_kb, listed, milestones, rolled_out};
 
 /// State of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
