@@ -138,8 +138,7 @@ async fn link(
     At(id): At<Uuid>,
 ) -> Result<(StatusCode, Json<LinkShown>), Failure> {
     let by = caller.everywhere()?.person().0;
-    let (secret, expires_at) =
-        auth::make_link(&app.pool, id, Some(by), app.clock.now()).await?;
+    let (secret, expires_at) = auth::make_link(&app.pool, id, Some(by), app.clock.now()).await?;
     let link = format!("/welcome/{}", secret.show());
     Ok((StatusCode::CREATED, Json(LinkShown { link, expires_at })))
 }

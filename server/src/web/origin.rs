@@ -22,7 +22,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         let tls = parts.extensions.get::<Tls>().is_some_and(|tls| tls.0);
         // HTTP/2 has it in the address, HTTP/1.1 in a header.
         let of_address = parts.uri.authority().map(|a| a.as_str().to_owned());
-        let of_header = parts.headers.get(header::HOST).and_then(|h| h.to_str().ok());
+        let of_header = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|h| h.to_str().ok());
         let host = of_address.or_else(|| of_header.map(str::to_owned));
         let host = host.ok_or_else(|| OpError::field("Host", "the name of this server"))?;
         Ok(Self(written(tls, &host)))

@@ -192,11 +192,7 @@ async fn link(
     show(link_page(&app, &person, &account, &origin).await?)
 }
 
-async fn revoke(
-    State(app): State<App>,
-    caller: Admin,
-    At((id, token)): At<(Uuid, Uuid)>,
-) -> Shown {
+async fn revoke(State(app): State<App>, caller: Admin, At((id, token)): At<(Uuid, Uuid)>) -> Shown {
     let by = caller.everywhere()?.person().0;
     auth::revoke_token(&app.pool, id, token, by, app.clock.now()).await?;
     Ok(Redirect::to(&format!("/people/{id}")).into_response())

@@ -112,8 +112,7 @@ pub async fn link_page(
     Origin(origin): &Origin,
 ) -> Result<SecretPage, Failure> {
     let by = Some(person.person().0);
-    let (secret, expires) =
-        auth::make_link(&app.pool, account.id, by, app.clock.now()).await?;
+    let (secret, expires) = auth::make_link(&app.pool, account.id, by, app.clock.now()).await?;
     let heading = format!("Link for {}", account.name);
     let here = format!("/people/{}", account.id);
     let frame = Frame::read(app, person, Nav::People, &heading, &here, None).await?;

@@ -24,12 +24,10 @@ use crate::web::step_up::SteppedUp;
 
 /// These routes.
 pub fn router() -> Router<App> {
-    Router::new()
-        .route("/account/tokens", post(add))
-        .route(
-            "/account/tokens/{token}/revoke",
-            get(ask_revoke).post(revoke),
-        )
+    Router::new().route("/account/tokens", post(add)).route(
+        "/account/tokens/{token}/revoke",
+        get(ask_revoke).post(revoke),
+    )
 }
 
 #[derive(Debug, Deserialize)]

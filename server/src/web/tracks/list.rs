@@ -75,7 +75,9 @@ pub async fn going(
         let stages = rollouts::stages(&mut *conn, id).await?;
         let current = stages.iter().find(|s| s.state.word() != "passed");
         let line = RolloutLine::read(&mut *conn, &app.catalogue, stored).await?;
-        let kb = line.kb.map_or_else(|| "Rollout".to_owned(), |kb| kb.to_string());
+        let kb = line
+            .kb
+            .map_or_else(|| "Rollout".to_owned(), |kb| kb.to_string());
         let state = match (&line.state_detail, current) {
             (RolloutState::Active, Some(stage)) => Chip::of_stage(&stage.state),
             (state, _) => Chip::of_rollout(state),
@@ -97,7 +99,10 @@ async fn list(State(app): State<App>, caller: Viewer) -> Shown {
     let mut found = tracks::all(&mut tx).await?;
     found.retain(|t| person.sees(t.id));
     let rings = tracks::all_rings(&mut tx).await?;
-    let devices: HashMap<Uuid, i64> = tracks::devices_by_ring(&mut tx).await?.into_iter().collect();
+    let devices: HashMap<Uuid, i64> = tracks::devices_by_ring(&mut tx)
+        .await?
+        .into_iter()
+        .collect();
     let mut going = going(&app, &mut tx, None).await?;
     drop(tx);
     let of = |ring: &Ring| count(devices.get(&ring.id).copied().unwrap_or(0));

@@ -99,7 +99,10 @@ mod tests {
             words(Some("tag:x"), Some(2.5), false),
             "2.5 % of the devices that match"
         );
-        assert_eq!(words(Some("tag:x"), None, false), "Every device that matches");
+        assert_eq!(
+            words(Some("tag:x"), None, false),
+            "Every device that matches"
+        );
         assert_eq!(words(None, Some(5.0), false), "5 % of all devices");
         assert!(words(None, None, true).ends_with("takes"));
         assert!(words(None, None, false).contains("stay empty"));

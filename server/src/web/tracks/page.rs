@@ -91,7 +91,11 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
     let row = |(i, ring): (usize, &tracks::Ring)| {
         let counted = |status: &str| {
             let n = devices.get(&(ring.id, status)).copied().unwrap_or(0);
-            let within = format!("{} {}", term("track", &track.name), term("ring", &ring.name));
+            let within = format!(
+                "{} {}",
+                term("track", &track.name),
+                term("ring", &ring.name)
+            );
             Counted::new(count(n), &format!("{within} status:{status}"))
         };
         RingRow {
@@ -176,7 +180,10 @@ fn by_line(mistakes: Mistakes, lines: &[(usize, &str)]) -> Mistakes {
             .and_then(|i| i.parse::<usize>().ok());
         match index.and_then(|i| lines.get(i)) {
             Some((line, _)) => {
-                said.add("serials", format!("{} in line {}", mistake.expected, line + 1));
+                said.add(
+                    "serials",
+                    format!("{} in line {}", mistake.expected, line + 1),
+                );
             }
             None => said.add(&mistake.field, mistake.expected),
         }
@@ -245,7 +252,8 @@ mod tests {
         page.going.clear();
         page.expected = "0".to_owned();
         page.typed = "x".to_owned();
-        page.mistakes.add("serials", "1 to 256 characters in line 3");
+        page.mistakes
+            .add("serials", "1 to 256 characters in line 3");
         insta::assert_snapshot!(main_of(&page));
     }
 

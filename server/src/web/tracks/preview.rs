@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::Rule;
 use crate::error::OpError;
 use crate::registry::{self, RingInput};
+use crate::store::count;
 use crate::store::requests::{self, Listed};
 use crate::store::tracks::{self, Ring};
-use crate::store::count;
 use crate::web::parts::Link;
 
 /// Open requests of a track that are looked at.
@@ -208,7 +208,10 @@ pub mod tests {
         assert_eq!(preview.whole, "100 devices");
         assert_eq!(preview.rows[1].change.as_deref(), Some("New ring"));
         assert_eq!(preview.rows[0].change.as_deref(), Some("New revision 2"));
-        assert_eq!((preview.rows[2].change.as_ref(), preview.nothing), (None, false));
+        assert_eq!(
+            (preview.rows[2].change.as_ref(), preview.nothing),
+            (None, false)
+        );
     }
 
     #[test]
