@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,6 +24,7 @@ pub fn router() -> Router<App> {
         .route("/people/{id}/roles", post(grant).put(set))
         .route("/people/{id}/disable", post(disable))
         .route("/people/{id}/enable", post(enable))
+        .route("/people/{id}/sign-in-link", post(link))
         .route("/people/{id}/tokens", get(tokens).post(add_token))
         .route("/people/{id}/tokens/{token}", delete(revoke_token))
 }
@@ -120,6 +122,25 @@ async fn enable(
     let by = caller.everywhere()?.person().0;
     let account = auth::set_enabled(&app.pool, id, true, by, app.clock.now()).await?;
     Ok(Json(account.into()))
+}
+
+/// A link to choose a password with, the one time it is shown.
+#[derive(Serialize)]
+struct LinkShown {
+    /// Address on this server.
+    link: String,
+    expires_at: DateTime<Utc>,
+}
+
+async fn link(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+) -> Result<(StatusCode, Json<LinkShown>), Failure> {
+    let by = caller.everywhere()?.person().0;
+    let (secret, expires_at) = auth::make_link(&app.pool, id, Some(by), app.clock.now()).await?;
+    let link = format!("/welcome/{}", secret.show());
+    Ok((StatusCode::CREATED, Json(LinkShown { link, expires_at })))
 }
 
 async fn tokens(

@@ -257,7 +257,9 @@ async fn add(
 ) -> Result<Account, OpError> {
     people::lock(&mut *conn).await?;
     let all = people::all(&mut *conn).await?;
-    if all.iter().any(|a| a.name == name) {
+    // As the sign-in finds them: in any case.
+    let same = |a: &Account| a.name.to_lowercase() == name.to_lowercase();
+    if all.iter().any(same) {
         return Err(OpError::Conflict("someone has this name already".into()));
     }
     if all.len() >= MOST_PEOPLE {

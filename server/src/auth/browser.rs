@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use servicing::Sha256;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
@@ -140,6 +140,39 @@ pub async fn step_up(session: &Session, now: DateTime<Utc>) -> Result<(), Failur
     session.cycle_id().await.map_err(failed)?;
     session.insert(KEY, who).await.map_err(failed)?;
     Ok(())
+}
+
+/// A session as its owner sees it in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenSession {
+    /// When the password was first given.
+    pub since: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub used: DateTime<Utc>,
+}
+
+/// Sessions of someone that are good, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sessions_of(
+    conn: &mut PgConnection,
+    person: Uuid,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Vec<OpenSession>> {
+    let stored = store::sessions_of(conn, person, now).await?;
+    let read = |data: serde_json::Value| serde_json::from_value::<Who>(data.get(KEY)?.clone()).ok();
+    let mut open: Vec<OpenSession> = stored
+        .into_iter()
+        .filter_map(read)
+        .filter(|who| now - who.since <= LONGEST)
+        .map(|who| OpenSession {
+            since: who.since,
+            used: who.touched,
+        })
+        .collect();
+    open.sort_by_key(|s| std::cmp::Reverse(s.since));
+    Ok(open)
 }
 
 /// Ends a session.

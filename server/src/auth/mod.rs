@@ -22,5 +22,7 @@ pub use password::{Passwords, check as check_password};
 pub use roles::{
     Admin, Approver, As, Auditor, Everywhere, OnTrack, Operator, Right, Viewer, kinds,
 };
-pub use sign_in::{SignIn, choose_password, link_owner, make_link, sign_in};
+pub use sign_in::{
+    SignIn, change_password, choose_password, link_owner, make_link, sign_in, sign_out_everywhere,
+};
 pub use token::{Secret, hash_of};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use servicing::Sha256;
 use sqlx::{PgConnection, PgPool};
@@ -127,7 +127,7 @@ pub async fn sign_in(
 /// Makes a link with which someone chooses a password. The password they have works until then.
 ///
 /// # Errors
-/// [`OpError::NotFound`].
+/// [`OpError::NotFound`], [`OpError::Conflict`] for someone who may not sign in.
 pub async fn make_link(
     pool: &PgPool,
     person: Uuid,
@@ -137,7 +137,13 @@ pub async fn make_link(
     let secret = Secret::link();
     let expires = now + LINK;
     let mut tx = pool.begin().await?;
-    find(&mut tx, person).await?;
+    let owner = find(&mut tx, person).await?;
+    if !owner.enabled {
+        return Err(OpError::Conflict(format!(
+            "{} may not sign in: enable the account first",
+            owner.name
+        )));
+    }
     let id = store::add_link(&mut tx, person, &secret.hash(), by, now, expires).await?;
     let body = json!({ "link": id, "expires_at": expires });
     record(&mut tx, now, by, "sign_in_link_made", person, body).await?;
@@ -191,6 +197,67 @@ pub async fn choose_password(
     .await?;
     tx.commit().await?;
     Ok(owner)
+}
+
+/// Changes the password of someone who knows the old one, and ends every session of theirs. Guesses of the old one
+/// count like those at the sign-in: a stolen session is no way round the throttle. They are counted by the machine's
+/// clock, `tried_at`, as at the sign-in.
+///
+/// # Errors
+/// [`OpError::Invalid`] for a password that is weak or the old one.
+pub async fn change_password(
+    pool: &PgPool,
+    passwords: &Passwords,
+    account: &Account,
+    (old, new): (SecretString, SecretString),
+    address: IpAddr,
+    tried_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<SignIn, OpError> {
+    check(&new, &account.name)?;
+    let same = old.expose_secret() == new.expose_secret();
+    let tried = sign_in(pool, passwords, &account.name, old, address, tried_at).await?;
+    if !matches!(&tried, SignIn::Accepted(found) if found.id == account.id) {
+        return Ok(match tried {
+            SignIn::Accepted(_) => SignIn::Wrong,
+            other => other,
+        });
+    }
+    if same {
+        return Err(OpError::field("password", "another one than the old one"));
+    }
+    let hash = passwords.hash(new).await?;
+    let mut tx = pool.begin().await?;
+    store::set_password(&mut tx, account.id, &hash, now).await?;
+    store::end_sessions_of(&mut tx, account.id).await?;
+    let by = Some(account.id);
+    record(&mut tx, now, by, "password_changed", account.id, json!({})).await?;
+    tx.commit().await?;
+    Ok(tried)
+}
+
+/// Ends every session of someone, by themselves.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sign_out_everywhere(
+    pool: &PgPool,
+    person: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), OpError> {
+    let mut tx = pool.begin().await?;
+    store::end_sessions_of(&mut tx, person).await?;
+    record(
+        &mut tx,
+        now,
+        Some(person),
+        "sessions_ended",
+        person,
+        json!({}),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 #[cfg(test)]

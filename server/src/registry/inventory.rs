@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use agent_protocol::Inventory;
 use engine::ids::{RingId, TrackId};
-use engine::ring::{Subject, place};
+use engine::ring::{RingRule, Subject, place};
 use serde::de::DeserializeOwned;
 use servicing::{Build, Facts, FieldError, KbNumber, Ledger, LedgerEntry, Sha256};
 use sqlx::{PgConnection, PgPool};
@@ -209,13 +209,26 @@ pub(super) async fn ring_of(
     facts: &Facts,
     host_name: &str,
 ) -> anyhow::Result<Option<Uuid>> {
-    let rules = tracks::rings(conn, track)
-        .await?
-        .iter()
-        .map(tracks::Ring::rule)
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let rules = rules(&tracks::rings(conn, track).await?)?;
+    Ok(placed(&rules, track, id, pin, facts, host_name))
+}
+
+/// Rules of rings, in their order.
+pub(super) fn rules(rings: &[tracks::Ring]) -> anyhow::Result<Vec<RingRule>> {
+    rings.iter().map(tracks::Ring::rule).collect()
+}
+
+/// The ring in which a device belongs by these rules; none where none of them matches.
+pub(super) fn placed(
+    rules: &[RingRule],
+    track: Uuid,
+    id: Uuid,
+    pin: Option<Uuid>,
+    facts: &Facts,
+    host_name: &str,
+) -> Option<Uuid> {
     let subject = Subject { facts, host_name };
-    Ok(place(&rules, TrackId(track), id, &subject, pin.map(RingId)).map(|r| r.0))
+    place(rules, TrackId(track), id, &subject, pin.map(RingId)).map(|r| r.0)
 }
 
 /// Takes in a device's inventory: facts, ledger, cohorts, ring and populations move in one transaction. `generation`

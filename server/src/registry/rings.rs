@@ -1,6 +1,6 @@
 //! Ring definitions: saved as a new revision, and every device of the track placed by them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use engine::ids::TrackId;
@@ -11,11 +11,11 @@ use servicing::FieldError;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::inventory::ring_of;
+use super::inventory::{placed, ring_of, rules};
 use super::population;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
-use crate::store::devices::{self, Device};
+use crate::store::devices::{self, Device, DeviceStatus};
 use crate::store::tracks::{self, Ring};
 use crate::store::{audit, changes, populations};
 
@@ -111,6 +111,79 @@ fn check(inputs: &[RingInput], existing: &[Ring]) -> Vec<FieldError> {
     wrong
 }
 
+/// Rings as they will be: in order, with the revision of those whose rule or place changes.
+fn drawn(track: Uuid, inputs: &[RingInput], existing: &[Ring]) -> anyhow::Result<Vec<Ring>> {
+    let ring = |(position, input): (usize, &RingInput)| {
+        let old = existing.iter().find(|r| Some(r.id) == input.id);
+        let mut ring = Ring {
+            id: input.id.unwrap_or_else(Uuid::now_v7),
+            track_id: track,
+            position: i16::try_from(position)?,
+            name: input.name.trim().to_owned(),
+            query: input.query.clone(),
+            share: input.share,
+            revision: 1,
+        };
+        if let Some(old) = old {
+            let same =
+                old.query == ring.query && old.share == ring.share && old.position == ring.position;
+            ring.revision = old.revision + i32::from(!same);
+        }
+        Ok(ring)
+    };
+    inputs.iter().enumerate().map(ring).collect()
+}
+
+/// What a definition would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// Rings as they would be, in order.
+    pub rings: Vec<Ring>,
+    /// Devices of each that were not revoked, by ring.
+    pub devices: BTreeMap<Uuid, u64>,
+    /// How many of them would move, by where from and where to.
+    pub moves: BTreeMap<(Uuid, Uuid), u64>,
+}
+
+/// What [`define`] would do with the devices there are. Nothing is saved.
+///
+/// # Errors
+/// As [`define`].
+pub async fn preview(
+    conn: &mut PgConnection,
+    track: Uuid,
+    inputs: &[RingInput],
+) -> Result<Preview, OpError> {
+    let existing = tracks::rings(&mut *conn, track).await?;
+    let wrong = check(inputs, &existing);
+    if !wrong.is_empty() {
+        return Err(OpError::Invalid(wrong));
+    }
+    let rings = drawn(track, inputs, &existing)?;
+    let rules = rules(&rings)?;
+    let (mut devices, mut moves) = (BTreeMap::new(), BTreeMap::new());
+    let mut after = 0;
+    loop {
+        let page = devices::page(&mut *conn, Some(track), after, 1000).await?;
+        let Some(last) = page.last() else { break };
+        after = last.device_no;
+        for device in page.iter().filter(|d| d.status != DeviceStatus::Revoked) {
+            let host = &device.identity.host_name;
+            let placed = placed(&rules, track, device.id, device.pin, &device.facts, host);
+            let ring = placed.unwrap_or(device.ring_id);
+            *devices.entry(ring).or_default() += 1;
+            if ring != device.ring_id {
+                *moves.entry((device.ring_id, ring)).or_default() += 1;
+            }
+        }
+    }
+    Ok(Preview {
+        rings,
+        devices,
+        moves,
+    })
+}
+
 /// Defines the rings of a track, in order, and places its devices. Approvals that froze another definition are void
 /// at the next tick. A device that moves skips no gate: its ring is pinned in rollouts that it has begun.
 ///
@@ -134,25 +207,9 @@ pub async fn define(
     if !wrong.is_empty() {
         return Err(OpError::Invalid(wrong));
     }
-    let mut rings = Vec::with_capacity(inputs.len());
-    for (position, input) in inputs.iter().enumerate() {
-        let old = existing.iter().find(|r| Some(r.id) == input.id);
-        let mut ring = Ring {
-            id: input.id.unwrap_or_else(Uuid::now_v7),
-            track_id: track,
-            position: i16::try_from(position).map_err(anyhow::Error::from)?,
-            name: input.name.trim().to_owned(),
-            query: input.query.clone(),
-            share: input.share,
-            revision: 1,
-        };
-        if let Some(old) = old {
-            let same =
-                old.query == ring.query && old.share == ring.share && old.position == ring.position;
-            ring.revision = old.revision + i32::from(!same);
-        }
-        tracks::save_ring(&mut tx, &ring).await?;
-        rings.push(ring);
+    let rings = drawn(track, inputs, &existing)?;
+    for ring in &rings {
+        tracks::save_ring(&mut tx, ring).await?;
     }
     let moved = place_all(&mut tx, catalogue, track).await?;
     // Lanes ascending, as everywhere.

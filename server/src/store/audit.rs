@@ -1,5 +1,7 @@
 //! The audit chain: every decision of people, engine, trust and policy, each entry hashing the one before.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use servicing::Sha256;
@@ -40,6 +42,32 @@ pub struct Stored {
     pub prev_hash: String,
     /// Hash of this entry, hex.
     pub hash: String,
+}
+
+struct Row {
+    n: i64,
+    at: DateTime<Utc>,
+    actor: Option<Uuid>,
+    action: String,
+    subject: String,
+    body: Value,
+    prev_hash: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl From<Row> for Stored {
+    fn from(r: Row) -> Self {
+        Self {
+            n: r.n,
+            at: r.at,
+            actor: r.actor,
+            action: r.action,
+            subject: r.subject,
+            body: r.body,
+            prev_hash: hex::encode(r.prev_hash),
+            hash: hex::encode(r.hash),
+        }
+    }
 }
 
 fn digest(n: i64, prev: &[u8], entry: &Entry) -> [u8; 32] {
@@ -87,7 +115,8 @@ pub async fn page(
     after: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "SELECT n, at, actor, action, subject, body, prev_hash, hash FROM audit
          WHERE n > $1 AND ($2::text IS NULL OR subject = $2) ORDER BY n LIMIT $3",
         after,
@@ -96,19 +125,134 @@ pub async fn page(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| Stored {
-            n: r.n,
-            at: r.at,
-            actor: r.actor,
-            action: r.action,
-            subject: r.subject,
-            body: r.body,
-            prev_hash: hex::encode(r.prev_hash),
-            hash: hex::encode(r.hash),
-        })
-        .collect())
+    Ok(rows.into_iter().map(Stored::from).collect())
+}
+
+/// Which entries are looked for; a part that is not given does not narrow.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// About this.
+    pub subject: Option<&'a str>,
+    /// Of this kind.
+    pub action: Option<&'a str>,
+    /// By this person.
+    pub actor: Option<Uuid>,
+    /// By nobody: the engine and the service itself.
+    pub by_nobody: bool,
+    /// Not before.
+    pub from: Option<DateTime<Utc>>,
+    /// Before.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Entries numbered below `before`, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn older(
+    conn: &mut PgConnection,
+    wanted: Wanted<'_>,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT n, at, actor, action, subject, body, prev_hash, hash FROM audit
+         WHERE n < $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR action = $3)
+           AND ($4::uuid IS NULL OR actor = $4) AND (NOT $5 OR actor IS NULL)
+           AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at < $7)
+         ORDER BY n DESC LIMIT $8",
+        before,
+        wanted.subject,
+        wanted.action,
+        wanted.actor,
+        wanted.by_nobody,
+        wanted.from,
+        wanted.to,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Stored::from).collect())
+}
+
+/// The next entries numbered above `after`, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newer(
+    conn: &mut PgConnection,
+    wanted: Wanted<'_>,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT n, at, actor, action, subject, body, prev_hash, hash FROM audit
+         WHERE n > $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR action = $3)
+           AND ($4::uuid IS NULL OR actor = $4) AND (NOT $5 OR actor IS NULL)
+           AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at < $7)
+         ORDER BY n LIMIT $8",
+        after,
+        wanted.subject,
+        wanted.action,
+        wanted.actor,
+        wanted.by_nobody,
+        wanted.from,
+        wanted.to,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().rev().map(Stored::from).collect())
+}
+
+/// Length of the chain.
+///
+/// # Errors
+/// When the database fails.
+pub async fn length(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!("SELECT n FROM audit_head")
+        .fetch_one(conn)
+        .await
+}
+
+/// How people call what entries are about.
+#[derive(Debug, Clone, Default)]
+pub struct Called {
+    /// Rollouts: number of the KB, name of the track.
+    pub rollouts: HashMap<Uuid, (i32, String)>,
+    /// Devices: host name.
+    pub devices: HashMap<Uuid, String>,
+    /// Sequences: number of the KB.
+    pub sequences: HashMap<Uuid, i32>,
+}
+
+/// How these are called; ids of other things are passed over.
+///
+/// # Errors
+/// When the database fails.
+pub async fn called(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Called> {
+    let rollouts = sqlx::query!(
+        "SELECT r.id, s.kb, t.name FROM rollout r JOIN sequence s ON s.id = r.sequence_id JOIN track t ON t.id = r.track_id WHERE r.id = ANY($1)",
+        ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let devices = sqlx::query!("SELECT id, host_name FROM device WHERE id = ANY($1)", ids)
+        .fetch_all(&mut *conn)
+        .await?;
+    let sequences = sqlx::query!("SELECT id, kb FROM sequence WHERE id = ANY($1)", ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(Called {
+        rollouts: rollouts
+            .into_iter()
+            .map(|r| (r.id, (r.kb, r.name)))
+            .collect(),
+        devices: devices.into_iter().map(|r| (r.id, r.host_name)).collect(),
+        sequences: sequences.into_iter().map(|r| (r.id, r.kb)).collect(),
+    })
 }
 
 /// Checks the whole chain and returns its length and head.

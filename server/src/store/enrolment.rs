@@ -130,6 +130,33 @@ pub async fn is_listed(conn: &mut PgConnection, track: Uuid, serial: &str) -> sq
     .await
 }
 
+/// How many serials are expected on a track.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_expected(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM expected_device WHERE track_id = $1"#,
+        track,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A token, whether it is good or not; none where it was revoked or never was.
+///
+/// # Errors
+/// When the database fails.
+pub async fn token(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Token>> {
+    sqlx::query_as!(
+        Token,
+        "SELECT id, track_id, admission, uses_left, expires_at FROM enrolment_token WHERE id = $1 AND revoked_at IS NULL",
+        id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// A page of tokens that were not revoked, newest first: into these tracks (none: into all), older than `before`.
 ///
 /// # Errors

@@ -157,6 +157,24 @@ pub async fn session(
     Ok(row.map(|r| (r.data, r.expires_at)))
 }
 
+/// Data of someone's sessions that have not expired. Only the newest: nobody looks at more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sessions_of(
+    conn: &mut PgConnection,
+    person: Uuid,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Value>> {
+    sqlx::query_scalar!(
+        "SELECT data FROM session WHERE person_id = $1 AND expires_at > $2 ORDER BY expires_at DESC LIMIT 200",
+        person,
+        now,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Ends a session.
 ///
 /// # Errors

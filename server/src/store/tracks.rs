@@ -213,3 +213,29 @@ pub async fn device_counts(
         .map(|r| (r.ring_id, r.status, r.n))
         .collect())
 }
+
+/// Devices that were not revoked, by ring, of all tracks.
+///
+/// # Errors
+/// When the database fails.
+pub async fn devices_by_ring(conn: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT ring_id, count(*) AS "n!" FROM device WHERE status <> 'revoked' GROUP BY 1 ORDER BY 1"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.ring_id, r.n)).collect())
+}
+
+/// Rings of all tracks, in the order of each.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all_rings(conn: &mut PgConnection) -> sqlx::Result<Vec<Ring>> {
+    sqlx::query_as!(
+        Ring,
+        "SELECT id, track_id, position, name, query, share, revision FROM ring ORDER BY track_id, position",
+    )
+    .fetch_all(conn)
+    .await
+}

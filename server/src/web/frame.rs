@@ -39,6 +39,8 @@ pub enum Nav {
     People,
     /// Audit chain.
     Audit,
+    /// Who is signed in; reached by their name and not by a line of its own.
+    Account,
 }
 
 impl Nav {
@@ -65,6 +67,7 @@ impl Nav {
             Self::Enrolment => ("Enrolment", "/enrolment-tokens", Icon::Key),
             Self::People => ("People", "/people", Icon::People),
             Self::Audit => ("Audit", "/audit", Icon::Log),
+            Self::Account => ("Account", "/account", Icon::Person),
         }
     }
 }

@@ -13,11 +13,13 @@ mod form;
 mod frame;
 mod guard;
 mod live;
+mod origin;
 mod overview;
 pub mod parts;
 mod people;
 mod problem_page;
 mod rollouts;
+mod secret_page;
 mod sequences;
 mod sign_in;
 mod step_up;
@@ -80,6 +82,7 @@ pub fn router(app: &App, tls: bool) -> Router<App> {
         .merge(people::router())
         .merge(audit::router())
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(axum::Extension(origin::Tls(tls)))
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(browser::sessions(app.pool.clone()));
     for (name, value) in HEADERS {

@@ -214,6 +214,7 @@ pub const ROUTES: &[Route] = &[
     route("PUT /people/{person}/roles", ADMIN, All, STRANGER, 422),
     route("POST /people/{disabled}/disable", ADMIN, All, "", 409),
     route("POST /people/{person}/enable", ADMIN, All, "", 409),
+    route("POST /people/{disabled}/sign-in-link", ADMIN, All, "", 409),
     route("GET /people/{person}/tokens", ADMIN, All, "", 200),
     route(
         "POST /people/{person}/tokens",
