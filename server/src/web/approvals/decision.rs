@@ -80,100 +80,6 @@ impl Panel {
     }
 }
 
-/// How someone has to do with what is asked.
-#[derive(Clone, Copy, PartialEq)]
-enum Involved {
-    Author,
-    Requester,
-    No,
-}
-
-fn part_in(person: PersonId, author: PersonId, request: &RequestLine) -> Involved {
-    if person == author {
-        Involved::Author
-    } else if request.requested_by == Actor::Person(person) {
-        Involved::Requester
-    } else {
-        Involved::No
-    }
-}
-
-/// What to say of someone who has not approved: order, part, and why not. Who only reads is not named.
-fn part_of(
-    vote: &Result<Yes, Refused>,
-    person: Option<Person>,
-    involved: Involved,
-) -> Option<(u8, &'static str, Option<String>)> {
-    let person = person?;
-    Some(match (vote, involved) {
-        (Ok(yes), _) if yes.alone => (
-            1,
-            "can decide alone",
-            Some("The only one who could: their yes counts four hours later.".to_owned()),
-        ),
-        (Ok(_), _) => (1, "can decide", None),
-        (Err(_), Involved::Author) => (
-            2,
-            "author",
-            Some("Four eyes: the author can not approve.".to_owned()),
-        ),
-        (Err(_), Involved::Requester) => (
-            2,
-            "requester",
-            Some("Four eyes: whoever requested it can not approve.".to_owned()),
-        ),
-        (Err(_), Involved::No) if !person.enabled && (person.approver || person.admin) => (
-            3,
-            "disabled",
-            Some("Disabled people do not decide.".to_owned()),
-        ),
-        (Err(_), Involved::No) if person.admin => (
-            3,
-            "admin",
-            Some("Has not the role approver on this track; can reject.".to_owned()),
-        ),
-        (Err(_), Involved::No) => return None,
-    })
-}
-
-fn approved(
-    yes: &Approval,
-    snapshot: &Snapshot,
-    request: &RequestLine,
-    names: &Names,
-    frame: &Frame,
-    reader: &Reader,
-) -> Voter {
-    let person = snapshot.people.get(&yes.by);
-    let lost = match person {
-        _ if yes.alone => None,
-        Some(p) if !p.enabled => Some("Does not count: disabled since."),
-        Some(p) if !p.approver => Some("Does not count: no approver of this track any more."),
-        Some(_) => None,
-        None => Some("Does not count: has no account any more."),
-    };
-    let later = yes.alone.then_some(request.effective_at).flatten();
-    let note = later.map(|at| {
-        format!(
-            "The only one who could: it counts at {}.",
-            frame.when(at).text()
-        )
-    });
-    Voter {
-        icon: if lost.is_some() {
-            Icon::Slash
-        } else {
-            Icon::OkRing
-        },
-        tone: if lost.is_some() { Tone::Mute } else { Tone::Ok },
-        name: names.of(yes.by),
-        you: yes.by == reader.person,
-        part: "approved",
-        at: Some(frame.when(yes.at)),
-        note: lost.map(str::to_owned).or(note),
-    }
-}
-
 /// Whether the reader may say yes, what that does, or why not.
 fn choice(asked: &Asked, reader: &Reader, frame: &Frame) -> Choice {
     let (request, snapshot, review) = (&asked.line, &asked.snapshot, &asked.review);
@@ -199,10 +105,6 @@ fn choice(asked: &Asked, reader: &Reader, frame: &Frame) -> Choice {
         Some(Ok(_)) if !reader.decides => Choice::No(NO_ROLE.to_owned()),
         None => Choice::No(NO_ROLE.to_owned()),
         Some(Err(refused)) if refused.code == "role" => Choice::No(NO_ROLE.to_owned()),
-        Some(Err(refused)) => Choice::No(format!(
-            "{} Another approver of the track has to.",
-            refused.sentence
-        )),
         Some(Err(refused)) => Choice::No(refused.sentence.clone()),
         Some(Ok(yes)) if yes.alone => {
             let counts = frame.when(snapshot.service_now + LONE_ADMIN_DELAY);
@@ -214,16 +116,6 @@ fn choice(asked: &Asked, reader: &Reader, frame: &Frame) -> Choice {
         Some(Ok(yes)) if yes.done => match review.blocks.first() {
             Some(block) => Choice::No(format!(
                 "Yours would be the last approval, but the ring can not open yet: {block} Come back then."
-            )),
-            None => Choice::Approve(format!(
-                "{} of {}: your approval {}.",
-                ordinal(review.given + 1),
-                request.needed,
-                match request.ask {
-                    engine::approval::Ask::Open => format!("opens {ring}"),
-                    engine::approval::Ask::Override { .. } =>
-                        format!("lets the gate of {ring} pass"),
-                }
             )),
             None => {
                 let does = match request.ask {

@@ -8,7 +8,7 @@ use engine::words::{number, share};
 use servicing::Sha256;
 
 use super::asked::Asked;
-use crate::web::parts::{Icon, State, Tone, criterion_name, devices, isolated};
+use crate::web::parts::{Icon, State, Tone, criterion_name, device_list, isolated};
 
 /// One thing that was frozen, and what it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +110,7 @@ pub fn differences(asked: &Asked) -> Vec<Difference> {
             format!("rollout:{}", asked.line.rollout),
             format!("state:{state}"),
         ];
-        (n > 0 && found == n).then(|| devices(&terms))
+        (n > 0 && found == n).then(|| device_list(&terms.join(" ")))
     };
     let mut all = counts(&frozen.evidence.all, &snapshot.evidence.all, &lists);
     if let (Some(then), Some(now)) = (&frozen.gate, &review.gate) {

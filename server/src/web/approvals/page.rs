@@ -123,76 +123,19 @@ impl ApprovalPage {
         typed: Typed,
         mistakes: Mistakes,
     ) -> Result<Self, Failure> {
-        let person: Caller = caller.caller().clone();
-        let mut tx = store::reading(&app.pool).await?;
-        let listed = requests::by_id(&mut tx, RequestId(id)).await?.ok_or(NONE)?;
-        let track_id = caller.over("approval request", listed.track)?.track();
-        let track = tracks::by_id(&mut tx, track_id).await?.ok_or(NONE)?;
-        let stored = rollouts::by_id(&mut tx, listed.rollout)
-            .await?
-            .ok_or(NONE)?;
-        let names = Names::new(&people::all(&mut tx).await?);
-        let sequence = app.catalogue.get(&mut tx, stored.rollout.digest).await?;
-        let snapshot = app.control.look(&mut tx, &stored).await?;
-        let review = review(&snapshot, &listed.request);
-        let ended_at = requests::ended_at(&mut tx, listed.request.id).await?;
-        let rollout = RolloutPage::read(&mut tx, &app.catalogue, stored).await?;
-        drop(tx);
-
-        let open = listed.request.is_open();
-        let line = RequestLine::from(listed);
-        let kb = rollout
-            .line
-            .kb
-            .map_or_else(|| "an unknown update".to_owned(), |kb| kb.to_string());
-        let overrides = matches!(line.ask, engine::approval::Ask::Override { .. });
-        let heading = if overrides {
-            format!("Override the gate of {} for {kb}?", line.ring_name)
-        } else {
-            format!("Open {} for {kb}?", line.ring_name)
-        };
-        let here = format!("/approvals/{id}");
-        let zone = Some(track.time_zone);
-        let frame = Frame::read(app, &person, Nav::Approvals, heading, here, zone).await?;
         let person = caller.caller().clone();
         let asked = Asked::read(app, caller, id).await?;
         let reader = Reader {
             person: person.person(),
             decides: person.may::<kinds::Approver>(asked.track.id),
         };
-        let panel = Panel::new(
-            &line,
-            &snapshot,
-            &review,
-            &reader,
-            &names,
-            &frame,
-            &typed.seen,
-        );
-        let index = snapshot.stages.iter().position(|s| s.id == line.stage);
-        let lists = |state: &str, n: u64| {
-            let found = rollout.assignments.get(state).copied().unwrap_or(0);
-            let terms = [
-                format!("rollout:{}", rollout.line.id),
-                format!("state:{state}"),
-            ];
-            (n > 0 && found == n).then(|| crate::web::parts::devices(&terms))
-        };
-        let stage = index.and_then(|at| snapshot.stages.get(at));
-        let compared = if open {
-            differences(&line.frozen, &snapshot, &review, stage, &lists)
-        } else {
-            Vec::new()
-        };
-        let judged = review.judged.and_then(|at| snapshot.stages.get(at));
-        Ok(Self {
-            id,
         let here = format!("/approvals/{id}");
         let zone = Some(asked.track.time_zone);
         let heading = asked.heading();
         let frame = Frame::read(app, &person, Nav::Approvals, heading, here, zone).await?;
         Ok(Self::new(&asked, &reader, frame, typed, mistakes))
     }
+
     /// The page of what was read.
     pub fn new(
         asked: &Asked,
@@ -222,15 +165,6 @@ impl ApprovalPage {
             codes: rollout
                 .codes
                 .iter()
-                .map(|c| Code {
-                    code: c.code.to_string(),
-                    meaning: c
-                        .meaning
-                        .unwrap_or("This code is not in the list of known ones.")
-                        .to_owned(),
-                    remedy: c.remedy.unwrap_or_default().to_owned(),
-                    devices: Tally::found(c.devices, &failed_with(rollout.line.id, c.code)),
-                })
                 .map(|c| Code::new(c, rollout.line.id))
                 .collect(),
             started: rollout.counts.started,

@@ -24,7 +24,6 @@ pub use heat::{Cell, HeatMap, HeatRow};
 pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
-pub use tally::{Tally, devices, named};
 pub use tally::Tally;
 pub use when::When;
 
