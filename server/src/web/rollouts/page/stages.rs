@@ -295,7 +295,12 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
         0 => "no approval".to_owned(),
         n => words::count(n.into(), "approval"),
     };
+    let over = read.page.line.state_detail.is_final();
     let lines = match &stage.state_detail {
+        StageState::Waiting | StageState::AwaitingApproval { .. } if over => Vec::new(),
+        StageState::Deploying { since } | StageState::Soaking { since, .. } if over => {
+            vec![format!("Was open or soaked since {}.", when(*since))]
+        }
         StageState::Waiting => {
             let before = at.checked_sub(1).and_then(|before| stages.get(before));
             let opens = match before {
@@ -329,7 +334,12 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
     let asks = matches!(stage.state_detail, StageState::AwaitingApproval { .. });
     Stop {
         name: stage.ring_name.clone(),
-        state: Chip::of_stage(&stage.state_detail),
+        state: match &stage.state_detail {
+            StageState::Passed { .. } => Chip::of_stage(&stage.state_detail),
+            _ if over && (waits || asks) => Chip::quiet(Tone::Mute, Icon::Off, "Not opened"),
+            _ if over => Chip::quiet(Tone::Mute, Icon::Slash, "Ended"),
+            state => Chip::of_stage(state),
+        },
         reached: !waits && !asks,
         gate: stages.get(at + 1).map(|next| {
             knot(
