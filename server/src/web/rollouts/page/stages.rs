@@ -304,7 +304,11 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
         StageState::Waiting => {
             let before = at.checked_sub(1).and_then(|before| stages.get(before));
             let opens = match before {
-                Some(before) => format!("Opens after {}, with {approvals}.", before.ring_name),
+                // Isolated: a name that runs from right to left must not turn the words around it.
+                Some(before) => format!(
+                    "Opens after \u{2068}{}\u{2069}, with {approvals}.",
+                    before.ring_name
+                ),
                 None => format!("Opens first, with {approvals}."),
             };
             vec![

@@ -113,7 +113,7 @@ fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
         service_now: now,
     };
     let decision = decide(&snapshot, Input::Tick, now).unwrap();
-    let page = page_of(&snapshot, decision.reasons, decision.report);
+    let page = page_of(&snapshot, decision.reasons, decision.report.as_ref());
     Read {
         progress: progress_of(&snapshot),
         page,
@@ -132,7 +132,7 @@ fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
 fn page_of(
     snapshot: &Snapshot,
     reasons: Vec<Reason>,
-    report: Option<(StageId, engine::gate::GateReport)>,
+    report: Option<&(StageId, engine::gate::GateReport)>,
 ) -> RolloutPage {
     let rollout = &snapshot.rollout;
     let stages: Vec<StageLine> = snapshot
@@ -147,7 +147,6 @@ fn page_of(
             state_detail: stage.state.clone(),
             policy: stage.policy,
             report: report
-                .as_ref()
                 .filter(|(id, _)| *id == stage.id)
                 .map(|(_, report)| report.clone()),
             counts: stage.counts,

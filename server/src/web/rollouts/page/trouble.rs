@@ -165,7 +165,7 @@ fn map(read: &Read, all: &[ModelTrouble]) -> HeatMap {
         .iter()
         .filter(|(_, model)| model.troubled() > 0)
         .count();
-    let folded = named.split_off(named.len().min(troubled.max(FEWEST).min(ROWS)));
+    let folded = named.split_off(named.len().min(troubled.clamp(FEWEST, ROWS)));
     let mut rest = unknown.unwrap_or_default();
     for (_, model) in &folded {
         rest.join(model);
