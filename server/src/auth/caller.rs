@@ -55,6 +55,17 @@ impl Caller {
     }
 }
 
+#[cfg(test)]
+impl Caller {
+    /// Someone for tests of pages.
+    pub(crate) fn sample(account: Account) -> Self {
+        Self {
+            account,
+            browser: None,
+        }
+    }
+}
+
 impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 

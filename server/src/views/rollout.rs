@@ -137,7 +137,7 @@ pub struct CodeLine {
 }
 
 impl CodeLine {
-    fn new(code: HResult, devices: u64) -> Self {
+    pub(crate) fn new(code: HResult, devices: u64) -> Self {
         let known = error_code(code);
         Self {
             code,

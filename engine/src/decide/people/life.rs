@@ -25,7 +25,7 @@ impl Desk<'_> {
         if let Some(reason) = &snapshot.withdrawn {
             return Err(Refused::new(
                 "withdrawn",
-                format!("The sequence was withdrawn: {}", words::ended(&reason)),
+                format!("The sequence was withdrawn: {}", words::ended(reason)),
             ));
         }
         if snapshot.stages.is_empty() {

@@ -58,11 +58,12 @@ impl What {
     fn in_state(state: &RolloutState, withdrawn: bool) -> Vec<Self> {
         let mut all = match state {
             RolloutState::Draft => vec![Self::Submit, Self::Cancel],
-            RolloutState::Scheduled { .. } => vec![Self::Halt, Self::Cancel],
+            RolloutState::Scheduled { .. } | RolloutState::Completed { .. } => {
+                vec![Self::Halt, Self::Cancel]
+            }
             RolloutState::Active => vec![Self::Pause, Self::Halt, Self::Override, Self::Cancel],
             RolloutState::Paused { .. } => vec![Self::Resume, Self::Halt, Self::Cancel],
             RolloutState::Halted { .. } => vec![Self::ClearHalt, Self::Cancel],
-            RolloutState::Completed { .. } => vec![Self::Halt, Self::Cancel],
             RolloutState::Cancelled { .. }
             | RolloutState::Superseded { .. }
             | RolloutState::Withdrawn { .. } => Vec::new(),

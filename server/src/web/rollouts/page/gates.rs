@@ -7,8 +7,10 @@ use crate::web::parts::{GateTable, State as Chip};
 
 /// One gate.
 pub struct Panel {
-    /// `Gate: Limited to Broad`.
-    pub heading: String,
+    /// Ring whose gate it is.
+    pub ring: String,
+    /// Ring behind it; none behind the last one.
+    pub next: Option<String>,
     /// How many criteria hold.
     pub summary: String,
     /// Where the ring is.
@@ -42,12 +44,9 @@ impl Panel {
             if stage.report.is_none() && !is_current {
                 continue;
             }
-            let to = match stages.get(index + 1) {
-                Some(next) => format!("{} to {}", stage.ring_name, next.ring_name),
-                None => format!("{}, the last ring", stage.ring_name),
-            };
             let panel = Self {
-                heading: format!("Gate: {to}"),
+                ring: stage.ring_name.clone(),
+                next: stages.get(index + 1).map(|next| next.ring_name.clone()),
                 summary: match &stage.report {
                     Some(report) => GateTable::summary(report),
                     None => "It is read with the next tick.".to_owned(),

@@ -29,6 +29,8 @@ pub struct Head {
     pub track: String,
     /// State: of the current ring while the rollout is active.
     pub state: Chip,
+    /// Devices were counted: it ran.
+    pub counted: bool,
     /// Devices that have it.
     pub done: DeviceCount,
     /// Devices it is for.
@@ -83,6 +85,7 @@ impl Head {
             title: line.title.clone().unwrap_or_default(),
             track: read.track.name.clone(),
             state,
+            counted: whole > 0,
             done: match n == own {
                 true => DeviceCount::new(n, &read.devices("state:succeeded")),
                 false => DeviceCount::plain(n),

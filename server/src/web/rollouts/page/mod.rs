@@ -113,7 +113,8 @@ impl Read {
 
     /// Query of this rollout's devices that also meet `terms`.
     fn devices(&self, terms: &str) -> String {
-        format!("rollout:{} {terms}", self.page.line.id)
+        let query = format!("rollout:{} {terms}", self.page.line.id);
+        query.trim_end().to_owned()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Record of a rollout: what it is, who answers for it, and by what its rings are judged.
 
+use engine::halt::HaltCause;
 use engine::rollout::{RolloutState, Scope};
 
 use super::Read;
@@ -74,12 +75,7 @@ impl Record {
                 _ => None,
             },
             withdrawn: read.snapshot.withdrawn.clone(),
-            cleared: read
-                .page
-                .cleared
-                .iter()
-                .map(|cause| cause.sentence())
-                .collect(),
+            cleared: read.page.cleared.iter().map(HaltCause::sentence).collect(),
             policies: read
                 .page
                 .stages

@@ -295,11 +295,20 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
         0 => "no approval".to_owned(),
         n => words::count(n.into(), "approval"),
     };
+    let over = read.page.line.state_detail.is_final();
     let lines = match &stage.state_detail {
+        StageState::Waiting | StageState::AwaitingApproval { .. } if over => Vec::new(),
+        StageState::Deploying { since } | StageState::Soaking { since, .. } if over => {
+            vec![format!("Was open or soaked since {}.", when(*since))]
+        }
         StageState::Waiting => {
             let before = at.checked_sub(1).and_then(|before| stages.get(before));
             let opens = match before {
-                Some(before) => format!("Opens after {}, with {approvals}.", before.ring_name),
+                // Isolated: a name that runs from right to left must not turn the words around it.
+                Some(before) => format!(
+                    "Opens after \u{2068}{}\u{2069}, with {approvals}.",
+                    before.ring_name
+                ),
                 None => format!("Opens first, with {approvals}."),
             };
             vec![
@@ -329,7 +338,12 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
     let asks = matches!(stage.state_detail, StageState::AwaitingApproval { .. });
     Stop {
         name: stage.ring_name.clone(),
-        state: Chip::of_stage(&stage.state_detail),
+        state: match &stage.state_detail {
+            StageState::Passed { .. } => Chip::of_stage(&stage.state_detail),
+            _ if over && (waits || asks) => Chip::quiet(Tone::Mute, Icon::Off, "Not opened"),
+            _ if over => Chip::quiet(Tone::Mute, Icon::Slash, "Ended"),
+            state => Chip::of_stage(state),
+        },
         reached: !waits && !asks,
         gate: stages.get(at + 1).map(|next| {
             knot(

@@ -138,23 +138,73 @@ impl Model {
     }
 }
 
-fn map(read: &Read, all: &[ModelTrouble]) -> HeatMap {
-    let mut models: BTreeMap<Option<&str>, Model> = BTreeMap::new();
-    let mut total: BTreeMap<What, u64> = BTreeMap::new();
-    for line in all {
-        models.entry(line.model.as_deref()).or_default().add(line);
-        if let Some(what) = line.trouble {
-            *total.entry(what).or_default() += line.n;
+/// What is shown of all troubles: the most frequent by themselves, the rest together.
+struct Columns {
+    own: Vec<What>,
+    others: Vec<What>,
+}
+
+impl Columns {
+    fn new(all: &[ModelTrouble]) -> Self {
+        let mut total: BTreeMap<What, u64> = BTreeMap::new();
+        for line in all {
+            if let Some(what) = line.trouble {
+                *total.entry(what).or_default() += line.n;
+            }
+        }
+        let mut own: Vec<What> = total.keys().copied().collect();
+        own.sort_by_key(|what| Reverse(total[what]));
+        let others = match own.len() {
+            0..=COLUMNS => Vec::new(),
+            _ => own.split_off(COLUMNS - 1),
+        };
+        Self { own, others }
+    }
+
+    fn heads(&self) -> Vec<(String, String)> {
+        let mut heads: Vec<(String, String)> = self.own.iter().map(|what| head(*what)).collect();
+        if !self.others.is_empty() {
+            let long = format!("{} other kinds of trouble", self.others.len());
+            heads.push(("others".to_owned(), long));
+        }
+        heads
+    }
+
+    /// A row; `query` finds its devices.
+    fn row(&self, name: String, query: Option<&str>, model: &Model) -> HeatRow {
+        let of = |what| model.by.get(what).copied().unwrap_or(0);
+        let mut cells: Vec<Cell> = self
+            .own
+            .iter()
+            .map(|what| {
+                let n = of(what);
+                let count = match query {
+                    Some(query) => DeviceCount::new(n, &format!("{query} {}", terms(*what))),
+                    None => DeviceCount::plain(n),
+                };
+                Cell::new(count, n, model.started)
+            })
+            .collect();
+        if !self.others.is_empty() {
+            let n = self.others.iter().map(of).sum();
+            cells.push(Cell::new(DeviceCount::plain(n), n, model.started));
+        }
+        HeatRow {
+            name,
+            started: DeviceCount::plain(model.started),
+            any: part(model.troubled(), model.started),
+            cells,
         }
     }
-    let mut columns: Vec<What> = total.keys().copied().collect();
-    columns.sort_by_key(|what| Reverse(total[what]));
-    let others = columns.split_off(columns.len().min(if columns.len() > COLUMNS {
-        COLUMNS - 1
-    } else {
-        COLUMNS
-    }));
-    let unknown = models.remove(&None);
+}
+
+fn map(read: &Read, all: &[ModelTrouble]) -> HeatMap {
+    let columns = Columns::new(all);
+    let mut models: BTreeMap<Option<&str>, Model> = BTreeMap::new();
+    for line in all {
+        models.entry(line.model.as_deref()).or_default().add(line);
+    }
+    let mut rest = models.remove(&None).unwrap_or_default();
     let mut named: Vec<(&str, Model)> = models
         .into_iter()
         .filter_map(|(name, model)| Some((name?, model)))
@@ -165,61 +215,28 @@ fn map(read: &Read, all: &[ModelTrouble]) -> HeatMap {
         .iter()
         .filter(|(_, model)| model.troubled() > 0)
         .count();
-    let folded = named.split_off(named.len().min(troubled.max(FEWEST).min(ROWS)));
-    let mut rest = unknown.unwrap_or_default();
+    let folded = named.split_off(named.len().min(troubled.clamp(FEWEST, ROWS)));
     for (_, model) in &folded {
         rest.join(model);
     }
-    let row = |name: String, query: Option<String>, model: &Model| {
-        let find = |terms: &str| {
-            query
-                .as_ref()
-                .map(|model| read.devices(&format!("{model} {terms}")))
-        };
-        let count = |n: u64, terms: &str| match find(terms) {
-            Some(query) => DeviceCount::new(n, &query),
-            None => DeviceCount::plain(n),
-        };
-        let mut cells: Vec<Cell> = columns
-            .iter()
-            .map(|what| {
-                let n = model.by.get(what).copied().unwrap_or(0);
-                Cell::new(count(n, &terms(*what)), n, model.started)
-            })
-            .collect();
-        if !others.is_empty() {
-            let n = others.iter().filter_map(|what| model.by.get(what)).sum();
-            cells.push(Cell::new(DeviceCount::plain(n), n, model.started));
-        }
-        HeatRow {
-            name,
-            started: DeviceCount::plain(model.started),
-            any: part(model.troubled(), model.started),
-            cells,
-        }
-    };
     let mut rows: Vec<HeatRow> = named
         .iter()
-        .map(|(name, model)| row((*name).to_owned(), Some(term("model", name)), model))
+        .map(|(name, model)| {
+            let query = read.devices(&term("model", name));
+            columns.row((*name).to_owned(), Some(&query), model)
+        })
         .collect();
     if rest.started > 0 {
-        let name = match folded.len() {
+        let name = match folded.len() as u64 {
             0 => "Models first seen later".to_owned(),
             1 => "1 other model".to_owned(),
-            n => format!("{n} other models"),
+            n => format!("{} other models", number(n)),
         };
-        rows.push(row(name, None, &rest));
-    }
-    let mut heads: Vec<(String, String)> = columns.iter().map(|what| head(*what)).collect();
-    if !others.is_empty() {
-        heads.push((
-            "others".to_owned(),
-            format!("{} other kinds of trouble", others.len()),
-        ));
+        rows.push(columns.row(name, None, &rest));
     }
     HeatMap {
         rows_are: "Model",
-        columns: heads,
+        columns: columns.heads(),
         rows,
     }
 }
