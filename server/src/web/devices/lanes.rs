@@ -75,6 +75,8 @@ pub struct Tick {
     pub x: String,
     /// Time.
     pub text: String,
+    /// `start`, or `end` where the picture ends.
+    pub anchor: &'static str,
 }
 
 /// A line of the table.
@@ -159,13 +161,16 @@ impl Axis {
     /// Labels that do not touch each other.
     fn ticks(&self, frame: &Frame) -> Vec<Tick> {
         let mut ticks = Vec::new();
-        let mut last = f64::MIN;
+        let mut free = f64::MIN;
         for (time, x) in &self.0 {
-            if x - last >= LABEL {
-                last = *x;
+            let ends = *x + LABEL > RIGHT;
+            let from = if ends { *x - LABEL } else { *x };
+            if from >= free {
+                free = from + LABEL;
                 ticks.push(Tick {
                     x: format!("{x:.1}"),
                     text: frame.when(*time).text().to_owned(),
+                    anchor: if ends { "end" } else { "start" },
                 });
             }
         }

@@ -56,6 +56,8 @@ struct Part {
     link: Link,
     over: Option<Chip>,
     ring: Option<String>,
+    /// Where the rollout is, while it is live.
+    phase: Option<&'static str>,
     state: Chip,
     sentences: Vec<String>,
     since: Option<When>,
@@ -241,6 +243,7 @@ impl Past {
             link: Link::new(self.name, format!("/rollouts/{rollout}")),
             over: Some(Chip::of_rollout(&self.state).hushed()),
             ring: None,
+            phase: None,
             state: Chip::of_device(state).hushed(),
             sentences,
             since: Some(frame.when(at)),
@@ -339,6 +342,7 @@ impl DeviceShown {
             ),
             over: None,
             ring: place.ring_name.clone(),
+            phase: Some(place.rollout_state),
             state: Chip::of_device(&place.place),
             sentences: match line(place) {
                 Some(line) => sentences(line),
