@@ -20,7 +20,10 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % n
     }
 
@@ -29,14 +32,23 @@ impl Dice {
     }
 }
 
-const HOSTS: [&str; 8] = ["LAB-1", "lab-22", "PC_100%", "PC-100", "Büro-7", "BÜRO-8", "a\\b", ""];
+const HOSTS: [&str; 8] = [
+    "LAB-1", "lab-22", "PC_100%", "PC-100", "Büro-7", "BÜRO-8", "a\\b", "",
+];
 const MODELS: [&str; 5] = ["Latitude 5440", "LATITUDE 5450", "OptiPlex", "Œuvre", ""];
 const MAKERS: [&str; 3] = ["Dell Inc.", "HP", "LENOVO"];
 const BIOS: [&str; 3] = ["1.2.3", "1.2.30", "X88 01.04"];
 const EDITIONS: [&str; 3] = ["Enterprise", "Professional", "EnterpriseS"];
 const TAGS: [&str; 7] = ["pilot", "PILOT", "pilots", "größe", "GRÖSSE", "a\"b", "50%"];
 const BUILDS: [&str; 8] = [
-    "26100.8116", "26100.8117", "26200.8117", "26200.9000", "28000.1719", "22631.5000", "19045.1", "26100.1",
+    "26100.8116",
+    "26100.8117",
+    "26200.8117",
+    "26200.9000",
+    "28000.1719",
+    "22631.5000",
+    "19045.1",
+    "26100.1",
 ];
 
 fn facts(dice: &mut Dice) -> Facts {
@@ -68,7 +80,11 @@ fn pattern(dice: &mut Dice, all: &[&str]) -> String {
         1 => pattern.to_uppercase(),
         _ => pattern,
     };
-    if pattern.trim().is_empty() { "*".to_owned() } else { pattern }
+    if pattern.trim().is_empty() {
+        "*".to_owned()
+    } else {
+        pattern
+    }
 }
 
 fn term(dice: &mut Dice) -> String {
@@ -191,7 +207,9 @@ async fn found(desk: &Desk<'_>, query: &str) -> Vec<String> {
     let path = format!("/devices?q={query}");
     let answer = desk.done(Method::GET, &path, &Value::Null).await;
     let items = answer["items"].as_array().unwrap().iter();
-    let mut names: Vec<String> = items.map(|d| d["id"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> = items
+        .map(|d| d["id"].as_str().unwrap().to_owned())
+        .collect();
     names.sort();
     names
 }
@@ -212,10 +230,17 @@ async fn states_and_classes_are_those_of_the_rollout() {
     arm.architecture = "arm64".into();
     let arm = lab.enrol(arm).await;
     let desk = Desk::of(&lab).await;
-    assert!(found(&desk, "state:targeted").await.is_empty(), "no rollout is live");
+    assert!(
+        found(&desk, "state:targeted").await.is_empty(),
+        "no rollout is live"
+    );
     let rollout = lab.rollout(KB).await;
-    broad.devices[0].change(|i| i.build = "26100.8116".into()).await;
-    broad.devices[1].change(|i| i.build = "26100.9000".into()).await;
+    broad.devices[0]
+        .change(|i| i.build = "26100.8116".into())
+        .await;
+    broad.devices[1]
+        .change(|i| i.build = "26100.9000".into())
+        .await;
     let d = &pilot.devices;
     d[0].make_ready(rollout).await;
     let permit = d[1].permit(rollout).await;
@@ -224,16 +249,35 @@ async fn states_and_classes_are_those_of_the_rollout() {
     lab.settle().await;
 
     assert_eq!(found(&desk, "state:failed").await, ids([&d[1]]));
-    assert_eq!(found(&desk, "error:0x80073712 ring:Pilot").await, ids([&d[1]]));
+    assert_eq!(
+        found(&desk, "error:0x80073712 ring:Pilot").await,
+        ids([&d[1]])
+    );
     assert_eq!(found(&desk, "error:0x80073713").await, ids([]));
     assert_eq!(found(&desk, "state:permitted").await, ids([&d[2]]));
-    assert_eq!(found(&desk, "state:targeted").await, ids([&d[3], &broad.devices[2]]));
-    assert_eq!(found(&desk, "state:targeted -ring:pilot").await, ids([&broad.devices[2]]));
-    assert_eq!(found(&desk, "state:complete").await, ids([&broad.devices[0]]));
+    assert_eq!(
+        found(&desk, "state:targeted").await,
+        ids([&d[3], &broad.devices[2]])
+    );
+    assert_eq!(
+        found(&desk, "state:targeted -ring:pilot").await,
+        ids([&broad.devices[2]])
+    );
+    assert_eq!(
+        found(&desk, "state:complete").await,
+        ids([&broad.devices[0]])
+    );
     assert_eq!(found(&desk, "state:ahead").await, ids([&broad.devices[1]]));
     assert_eq!(found(&desk, "state:not_applicable").await, ids([&arm]));
-    assert_eq!(found(&desk, "class:not_applicable:architecture").await, ids([&arm]));
-    let rest = found(&desk, "-state:targeted -state:failed -class:complete -class:ahead -class:not_applicable").await;
+    assert_eq!(
+        found(&desk, "class:not_applicable:architecture").await,
+        ids([&arm])
+    );
+    let rest = found(
+        &desk,
+        "-state:targeted -state:failed -class:complete -class:ahead -class:not_applicable",
+    )
+    .await;
     assert_eq!(rest, ids([&d[0], &d[2]]));
     // A class is what the populations count; in a rollout a device is in the ring in which it began.
     let mut conn = lab.conn().await;
@@ -247,13 +291,36 @@ async fn states_and_classes_are_those_of_the_rollout() {
     d[1].change(|i| i.tags = vec!["broad".into()]).await;
     lab.settle().await;
     assert_eq!(found(&desk, "state:failed ring:pilot").await, ids([]));
-    assert_eq!(found(&desk, &format!("rollout:{rollout} state:failed ring:pilot")).await, ids([&d[1]]));
+    assert_eq!(
+        found(&desk, &format!("rollout:{rollout} state:failed ring:pilot")).await,
+        ids([&d[1]])
+    );
     lab.revoke(&d[1]).await;
-    assert_eq!(found(&desk, &format!("rollout:{rollout} state:failed status:revoked")).await, ids([&d[1]]));
-    assert_eq!(found(&desk, &format!("rollout:{rollout} class:targeted status:revoked")).await, ids([&d[1]]));
+    assert_eq!(
+        found(
+            &desk,
+            &format!("rollout:{rollout} state:failed status:revoked")
+        )
+        .await,
+        ids([&d[1]])
+    );
+    assert_eq!(
+        found(
+            &desk,
+            &format!("rollout:{rollout} class:targeted status:revoked")
+        )
+        .await,
+        ids([&d[1]])
+    );
     // Everyone has polled within the day, none longer ago.
-    assert_eq!(found(&desk, "seen>1d ring:pilot status:admitted").await, found(&desk, "-seen<=1d ring:pilot status:admitted").await);
-    assert_eq!(found(&desk, "host:PC-* arch:arm64 track:\"*\"").await, ids([&arm]));
+    assert_eq!(
+        found(&desk, "seen>1d ring:pilot status:admitted").await,
+        found(&desk, "-seen<=1d ring:pilot status:admitted").await
+    );
+    assert_eq!(
+        found(&desk, "host:PC-* arch:arm64 track:\"*\"").await,
+        ids([&arm])
+    );
     assert_eq!(found(&desk, "pinned:yes").await, ids([]));
 }
 
@@ -261,7 +328,13 @@ async fn states_and_classes_are_those_of_the_rollout() {
 async fn a_wrong_query_is_named_with_its_place() {
     let lab = Lab::start().await;
     let desk = Desk::of(&lab).await;
-    for query in ["colour%3Ared", "state%3Agone", "host%3A", "rollout%3A1", "seen%3A2d"] {
+    for query in [
+        "colour%3Ared",
+        "state%3Agone",
+        "host%3A",
+        "rollout%3A1",
+        "seen%3A2d",
+    ] {
         let path = format!("/devices?q={query}");
         let answer = desk.api.call(&desk.token, Method::GET, &path, None).await;
         assert_names(&path, &answer, "q");

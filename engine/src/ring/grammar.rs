@@ -53,10 +53,7 @@ pub fn terms<T>(
     mut read: impl FnMut(&str, &mut Reader<'_>) -> Option<Result<T, QueryError>>,
 ) -> Result<Vec<Term<T>>, QueryError> {
     if text.len() > MAX_LEN {
-        return Err(QueryError::new(
-            MAX_LEN,
-            format!("at most {MAX_LEN} bytes"),
-        ));
+        return Err(QueryError::new(MAX_LEN, format!("at most {MAX_LEN} bytes")));
     }
     let mut terms = Vec::new();
     let mut rest = Reader { text, at: 0 };

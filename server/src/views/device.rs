@@ -254,7 +254,11 @@ async fn places(
 }
 
 /// Where a device stands that has not begun, and why.
-pub(super) fn not_begun(device: &Device, sequence: &Sequence, listed: bool) -> (String, Vec<String>) {
+pub(super) fn not_begun(
+    device: &Device,
+    sequence: &Sequence,
+    listed: bool,
+) -> (String, Vec<String>) {
     let plain = |word: &str| (word.to_owned(), Vec::new());
     match device.status {
         DeviceStatus::AwaitingApproval => return plain("awaiting_approval"),

@@ -50,7 +50,11 @@ pub fn parse(text: &str) -> Result<DeviceQuery, OpError> {
 /// What was expected of a query, and where.
 #[must_use]
 pub fn expected(text: &str, error: &QueryError) -> String {
-    format!("{} (at character {})", error.expected, place(text, error.at))
+    format!(
+        "{} (at character {})",
+        error.expected,
+        place(text, error.at)
+    )
 }
 
 /// The place of a byte, as people count: from 1.
@@ -165,7 +169,9 @@ async fn heard_of(
             comparison.holds(order) != *negated
         })
     };
-    Ok(Some((after.saturating_add(1)..=last).filter(holds).collect()))
+    Ok(Some(
+        (after.saturating_add(1)..=last).filter(holds).collect(),
+    ))
 }
 
 /// A device in a list.
@@ -210,7 +216,11 @@ pub async fn lines(
     let mut lines = Vec::new();
     for device in devices::by_nos(&mut *conn, device_nos).await? {
         let no = device.device_no;
-        let begun = |c: &Candidate| progress.iter().find(|p| p.rollout == c.rollout && p.device_no == no);
+        let begun = |c: &Candidate| {
+            progress
+                .iter()
+                .find(|p| p.rollout == c.rollout && p.device_no == no)
+        };
         let is_for = |c: &&Candidate| {
             c.track == device.track_id && (!c.listed || listed.contains(&(c.rollout, no)))
                 || query.rollout().is_some() && begun(c).is_some()
@@ -219,7 +229,11 @@ pub async fn lines(
         if let Some(candidate) = candidates.iter().find(is_for) {
             let sequence = within.catalogue.get(&mut *conn, candidate.digest).await?;
             let (word, sentences, code) = match (begun(candidate), sequence.as_deref()) {
-                (Some(p), _) => (p.word.clone(), p.not_ready.iter().cloned().collect(), p.code),
+                (Some(p), _) => (
+                    p.word.clone(),
+                    p.not_ready.iter().cloned().collect(),
+                    p.code,
+                ),
                 (None, Some(sequence)) => {
                     let (word, why) = not_begun(&device, sequence, true);
                     // What passes by itself, or is mended, does not change the class: it is targeted.

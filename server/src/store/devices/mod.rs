@@ -11,8 +11,8 @@ mod terms;
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{
-    Device, DeviceStatus, Identity, add, by_id, by_identity, by_no, by_nos, highest_no, lock, new_epoch, page,
-    save, suspect_clone, track_of,
+    Device, DeviceStatus, Identity, add, by_id, by_identity, by_no, by_nos, highest_no, lock,
+    new_epoch, page, save, suspect_clone, track_of,
 };
 pub use search::{Group, Hits, Search, hits};
 pub use sketches::{Sketch, sketch_page, sketches};

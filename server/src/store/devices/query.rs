@@ -206,7 +206,9 @@ fn word(rest: &mut Reader<'_>, words: &[&'static str]) -> Result<&'static str, Q
         [all @ .., last] => format!("{} or {last}", all.join(", ")),
         [] => String::new(),
     };
-    known.copied().ok_or_else(|| QueryError::new(at, expected()))
+    known
+        .copied()
+        .ok_or_else(|| QueryError::new(at, expected()))
 }
 
 fn class(rest: &mut Reader<'_>) -> Result<Class, QueryError> {
@@ -230,7 +232,10 @@ fn seen(rest: &mut Reader<'_>) -> Result<Test, QueryError> {
     const TIME: &str = "a time of at most 45 days, such as 30m, 12h or 2d";
     let (comparison, text, at) = rest.compared("a time such as 2d")?;
     if comparison == Comparison::Equal {
-        return Err(QueryError::new(at - 1, "<, <=, > or >= and a time such as 2d"));
+        return Err(QueryError::new(
+            at - 1,
+            "<, <=, > or >= and a time such as 2d",
+        ));
     }
     let unit = match text.chars().last() {
         Some('m') => 1,

@@ -48,10 +48,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn summaries(
-    conn: &mut PgConnection,
-    device_nos: &[i32],
-) -> sqlx::Result<Vec<Summary>> {
+pub async fn summaries(conn: &mut PgConnection, device_nos: &[i32]) -> sqlx::Result<Vec<Summary>> {
     sqlx::query_as!(
         Summary,
         r#"SELECT device_no, id, track_id, ring_id, pin, status, clone_suspected, host_name, serial, COALESCE(facts ->> 'model', '') AS "model!",

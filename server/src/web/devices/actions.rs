@@ -57,7 +57,11 @@ struct PinPage {
 }
 
 /// The device, for an admin of its track.
-async fn over(app: &App, caller: Admin, id: Uuid) -> Result<(Device, OnTrack<kinds::Admin>), Failure> {
+async fn over(
+    app: &App,
+    caller: Admin,
+    id: Uuid,
+) -> Result<(Device, OnTrack<kinds::Admin>), Failure> {
     let device = devices::by_id(&mut *app.pool.acquire().await?, id).await?;
     let device = device.ok_or(OpError::NotFound { what: "device" })?;
     let right = caller.over("device", device.track_id)?;
@@ -77,19 +81,32 @@ async fn around(
     let here = format!("{home}/{action}");
     let frame = Frame::read(app, caller.caller(), Nav::Devices, heading, here, zone).await?;
     let name = or_dash(&device.identity.host_name);
-    Ok((frame, vec![Link::new("Devices", "/devices"), Link::new(name, home)]))
+    Ok((
+        frame,
+        vec![Link::new("Devices", "/devices"), Link::new(name, home)],
+    ))
 }
 
 /// What it is in the middle of.
 async fn moving(app: &App, device: &Device) -> Result<Option<String>, Failure> {
     let mut conn = app.pool.acquire().await?;
     let view = DevicePage::read(&mut conn, &app.catalogue, device.clone(), None).await?;
-    let begun = ["permitted", "installing", "step_done", "restarting", "verifying", "hang_suspected", "lost"];
+    let begun = [
+        "permitted",
+        "installing",
+        "step_done",
+        "restarting",
+        "verifying",
+        "hang_suspected",
+        "lost",
+    ];
     let kbs: Vec<String> = view
         .rollouts
         .iter()
         .filter(|p| begun.contains(&p.place.as_str()))
-        .map(|p| p.kb.map_or_else(|| "an update".to_owned(), |kb| kb.to_string()))
+        .map(|p| {
+            p.kb.map_or_else(|| "an update".to_owned(), |kb| kb.to_string())
+        })
         .collect();
     Ok((!kbs.is_empty()).then(|| format!("It is in the middle of {}.", kbs.join(" and "))))
 }
@@ -121,7 +138,12 @@ async fn ask_admit(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> S
     Ok(page.response())
 }
 
-async fn admit(State(app): State<App>, caller: Admin, At(id): At<Uuid>, Form(Nothing {}): Form<Nothing>) -> Shown {
+async fn admit(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Shown {
     let by = over(&app, caller, id).await?.1.person().0;
     let (pool, now) = (&app.pool, app.clock.now());
     registry::admit(pool, &app.catalogue, &app.picture, id, by, now).await?;
@@ -154,28 +176,50 @@ async fn ask_revoke(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> 
     Ok(page.response())
 }
 
-async fn revoke(State(app): State<App>, caller: Admin, At(id): At<Uuid>, Form(Nothing {}): Form<Nothing>) -> Shown {
+async fn revoke(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Shown {
     let by = over(&app, caller, id).await?.1.person().0;
     let (pool, now) = (&app.pool, app.clock.now());
     registry::revoke(pool, &app.catalogue, &app.picture, id, by, now).await?;
     Ok(back_to(id))
 }
 
-async fn pin_page(app: &App, caller: &Admin, device: &Device, mistakes: Mistakes) -> Result<Response, Failure> {
+async fn pin_page(
+    app: &App,
+    caller: &Admin,
+    device: &Device,
+    mistakes: Mistakes,
+) -> Result<Response, Failure> {
     let rings = tracks::rings(&mut *app.pool.acquire().await?, device.track_id).await?;
     let now = rings.iter().find(|r| r.id == device.ring_id);
     let heading = format!("Ring of {}", or_dash(&device.identity.host_name));
     let (frame, crumbs) = around(app, caller, device, (&heading, "pin")).await?;
     let name = now.map(|r| r.name.clone()).unwrap_or_default();
-    let how = if device.pin.is_some() { "pinned there" } else { "placed there by the rules" };
+    let how = if device.pin.is_some() {
+        "pinned there"
+    } else {
+        "placed there by the rules"
+    };
     let mut touches = vec![
         format!("It is in {name}, {how}."),
         "A pin comes before every rule, until it is taken off.".to_owned(),
         "In rollouts that it has begun it stays in the ring in which it began, so it skips no gate.".to_owned(),
     ];
     touches.extend(moving(app, device).await?);
-    let mut choices = vec![Choice::new("rules", "By the rules, without a pin", device.pin.is_none())];
-    choices.extend(rings.into_iter().map(|r| Choice::new(r.id, r.name, device.pin == Some(r.id))));
+    let mut choices = vec![Choice::new(
+        "rules",
+        "By the rules, without a pin",
+        device.pin.is_none(),
+    )];
+    choices.extend(
+        rings
+            .into_iter()
+            .map(|r| Choice::new(r.id, r.name, device.pin == Some(r.id))),
+    );
     let wrong = !mistakes.is_empty();
     let page = PinPage {
         frame,
@@ -185,7 +229,11 @@ async fn pin_page(app: &App, caller: &Admin, device: &Device, mistakes: Mistakes
         rings: choices,
         mistakes,
     };
-    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if wrong {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     Ok((status, html(&page)).into_response())
 }
 
@@ -194,7 +242,12 @@ async fn ask_pin(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Sho
     pin_page(&app, &caller, &device, Mistakes::none()).await
 }
 
-async fn pin(State(app): State<App>, caller: Admin, At(id): At<Uuid>, Form(typed): Form<Pin>) -> Shown {
+async fn pin(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Form(typed): Form<Pin>,
+) -> Shown {
     let (device, right) = over(&app, caller.clone(), id).await?;
     let by = right.person().0;
     let ring = match typed.ring.as_str() {
@@ -206,7 +259,10 @@ async fn pin(State(app): State<App>, caller: Admin, At(id): At<Uuid>, Form(typed
             let (pool, now) = (&app.pool, app.clock.now());
             registry::pin(pool, &app.catalogue, &app.picture, id, ring, by, now).await
         }
-        Err(_) => Err(OpError::field("ring", "a ring of the device's track, or the rules")),
+        Err(_) => Err(OpError::field(
+            "ring",
+            "a ring of the device's track, or the rules",
+        )),
     };
     match done {
         Ok(_) => Ok(back_to(id)),

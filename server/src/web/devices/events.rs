@@ -118,7 +118,10 @@ pub fn oobe_phase(phase: &str) -> String {
 pub fn code(text: &str) -> String {
     let known = text.parse::<HResult>().ok().and_then(error_code);
     match known {
-        Some(known) => format!("{text} {}. {} {}", known.name, known.meaning, known.remediation),
+        Some(known) => format!(
+            "{text} {}. {} {}",
+            known.name, known.meaning, known.remediation
+        ),
         None => text.to_owned(),
     }
 }
@@ -129,14 +132,17 @@ pub fn detail(kind: &str, body: &Value) -> String {
     match kind {
         "heartbeat" => text(body, "phase").to_owned(),
         "inventory_changed" | "download_done" | "restarted" | "restart_pending" | "overdue"
-        | "step_started" | "hang_suspected" | "lost" => String::new(),
+        | "step_started" | "hang_suspected" | "lost" | "oobe_phase_reached" => String::new(),
         "oobe_started" => match text(body, "image_revision") {
             "" => String::new(),
             image => format!("Image {image}"),
         },
-        "oobe_phase_reached" => String::new(),
         "oobe_completed" => format!("In {}", seconds("duration_s")),
-        "oobe_failed" => format!("{} {}", oobe_phase(text(body, "phase")), code(text(body, "code"))),
+        "oobe_failed" => format!(
+            "{} {}",
+            oobe_phase(text(body, "phase")),
+            code(text(body, "code"))
+        ),
         "download_progress" => {
             let (bytes, total) = (count(body, "bytes"), count(body, "total"));
             format!("{} of {} bytes", number(bytes), number(total))
@@ -146,7 +152,11 @@ pub fn detail(kind: &str, body: &Value) -> String {
         "restart_postponed" => format!("By {}", seconds("by_s")),
         "permitted" => {
             let (no, steps) = (count(body, "permit_no"), count(body, "steps"));
-            let steps = if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
+            let steps = if steps == 1 {
+                "1 step".to_owned()
+            } else {
+                format!("{steps} steps")
+            };
             match text(body, "expected") {
                 "" => format!("Permit {no}, {steps}"),
                 build => format!("Permit {no}, {steps} to {build}"),
@@ -160,7 +170,11 @@ pub fn detail(kind: &str, body: &Value) -> String {
         }
         "verified" => {
             let all = body.get("packages_installed") == Some(&Value::Bool(true));
-            let packages = if all { "all packages installed" } else { "packages are missing" };
+            let packages = if all {
+                "all packages installed"
+            } else {
+                "packages are missing"
+            };
             format!("{}, {packages}", text(body, "build"))
         }
         "failed" | "rolled_back" => code(text(body, "code")),
@@ -186,14 +200,18 @@ mod tests {
 
     #[test]
     fn a_time_is_said_in_its_two_largest_units() {
-        let said: Vec<String> = [0, 59, 60, 61, 3600, 3720, 86_400, 180_000].map(lasting).into();
+        let said: Vec<String> = [0, 59, 60, 61, 3600, 3720, 86_400, 180_000]
+            .map(lasting)
+            .into();
         insta::assert_snapshot!(said.join(" | "), @"0 s | 59 s | 1 min | 1 min 1 s | 1 h | 1 h 2 min | 1 d | 2 d 2 h");
     }
 
     #[test]
     fn a_failure_says_what_its_code_means_and_a_kind_of_a_later_agent_is_shown_as_it_is() {
         let body = json!({ "code": "0x80073712", "step": 1 });
-        assert!(detail("failed", &body).starts_with("0x80073712 ERROR_SXS_COMPONENT_STORE_CORRUPT"));
+        assert!(
+            detail("failed", &body).starts_with("0x80073712 ERROR_SXS_COMPONENT_STORE_CORRUPT")
+        );
         assert_eq!(what("failed", &body).word, "Failed, step 1");
         assert_eq!(what("fan_speed", &json!({})).word, "fan speed");
         assert!(detail("fan_speed", &json!({ "rpm": 900 })).contains("900"));

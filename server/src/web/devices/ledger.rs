@@ -45,9 +45,11 @@ pub struct LedgerRow {
 fn class(class: LedgerClass) -> Chip {
     match class {
         LedgerClass::NotStarted => Chip::quiet(Tone::Mute, Icon::Clock, "Not begun"),
-        LedgerClass::Partial { done, of } => {
-            Chip::loud(Tone::Wait, Icon::Triangle, format!("Partial, {done} of {of}"))
-        }
+        LedgerClass::Partial { done, of } => Chip::loud(
+            Tone::Wait,
+            Icon::Triangle,
+            format!("Partial, {done} of {of}"),
+        ),
         LedgerClass::Complete => Chip::quiet(Tone::Ok, Icon::OkRing, "Complete"),
         LedgerClass::OutOfOrder => Chip::loud(Tone::Bad, Icon::X, "Out of order"),
         LedgerClass::Contaminated => Chip::loud(Tone::Bad, Icon::X, "Contaminated"),
@@ -131,7 +133,9 @@ impl LedgerRow {
             None if open || !observed => "–".to_owned(),
             None => "in the build".to_owned(),
         };
-        let at = entry.and_then(|e| e.at).map(|at| frame.when(at).text().to_owned());
+        let at = entry
+            .and_then(|e| e.at)
+            .map(|at| frame.when(at).text().to_owned());
         let by = entry.and_then(|e| e.client.clone());
         Self {
             ordinal: package.ordinal,
@@ -143,7 +147,11 @@ impl LedgerRow {
                 "images and media only".to_owned()
             },
             reported,
-            by: [at, by].into_iter().flatten().collect::<Vec<_>>().join(", "),
+            by: [at, by]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             verdict,
             differs,
         }

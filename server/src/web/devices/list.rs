@@ -107,6 +107,8 @@ struct DevicesPage {
     count: Option<String>,
     first: Option<String>,
     next: Option<String>,
+    /// The same for spreadsheets.
+    csv: String,
 }
 
 impl Asked {
@@ -149,7 +151,11 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
         page.count = Some(counted(found));
     }
     let shown = &hits.device_nos[..found.min(ROWS)];
-    let after = if found > ROWS { shown.last().copied() } else { hits.next };
+    let after = if found > ROWS {
+        shown.last().copied()
+    } else {
+        hits.next
+    };
     page.next = after.map(|after| asked.href(after));
     let lines = device_list::lines(&mut tx, &within, &query, shown).await?;
     if lines.is_empty() && page.next.is_none() {
@@ -232,6 +238,7 @@ impl DevicesPage {
             empty: Empty::NotYet,
             count: None,
             first: (asked.after > 0).then(|| asked.href(0)),
+            csv: asked.href(0).replacen("/devices", "/devices.csv", 1),
             next: None,
         }
     }
@@ -248,11 +255,9 @@ pub(super) fn barred(device: &devices::Device) -> Vec<Chip> {
     let mut chips = Vec::new();
     match device.status {
         DeviceStatus::Admitted => {}
-        DeviceStatus::AwaitingApproval => chips.push(Chip::loud(
-            Tone::Ask,
-            Icon::Person,
-            "Awaiting admission",
-        )),
+        DeviceStatus::AwaitingApproval => {
+            chips.push(Chip::loud(Tone::Ask, Icon::Person, "Awaiting admission"));
+        }
         DeviceStatus::Revoked => chips.push(Chip::of_device("revoked")),
     }
     if device.clone_suspected {
@@ -277,7 +282,12 @@ impl Row {
             let chip = Chip::of_device(&stand.word);
             state = (!stand.word.is_empty()).then_some(chip);
             if stuck && !stand.word.starts_with("not_applicable") {
-                why.extend(stand.sentences.iter().map(|s| format!("Not ready: {}.", s.replace('_', " "))));
+                why.extend(
+                    stand
+                        .sentences
+                        .iter()
+                        .map(|s| format!("Not ready: {}.", s.replace('_', " "))),
+                );
             } else {
                 why.extend(stand.sentences);
             }
@@ -286,13 +296,22 @@ impl Row {
                 let name = known.map(|k| format!(" {}", k.name)).unwrap_or_default();
                 why.push(format!("{code}{name}"));
             }
-            let name = stand.kb.map_or_else(|| "Unknown".to_owned(), |kb| kb.to_string());
+            let name = stand
+                .kb
+                .map_or_else(|| "Unknown".to_owned(), |kb| kb.to_string());
             kb = Some(Link::new(name, format!("/rollouts/{}", stand.rollout)));
         }
         Self {
-            link: Link::new(or_dash(&device.identity.host_name), format!("/devices/{}", device.id)),
+            link: Link::new(
+                or_dash(&device.identity.host_name),
+                format!("/devices/{}", device.id),
+            ),
             model: or_dash(&device.facts.model),
-            ring: if device.pin.is_some() { format!("{ring}, pinned") } else { ring },
+            ring: if device.pin.is_some() {
+                format!("{ring}, pinned")
+            } else {
+                ring
+            },
             track,
             build: device.facts.build.to_string(),
             edition: device.facts.edition.to_string(),
@@ -349,13 +368,21 @@ mod tests {
     #[test]
     fn a_search_that_finds_nothing_says_which_term_to_drop() {
         let link = Link::new("model:\"Latitude 5440\"", found_by("ring:Pilot"));
-        let page = sample("ring:Pilot model:\"Latitude 5440\"", Vec::new(), Empty::NoMatch(vec![link]));
+        let page = sample(
+            "ring:Pilot model:\"Latitude 5440\"",
+            Vec::new(),
+            Empty::NoMatch(vec![link]),
+        );
         insta::assert_snapshot!(main_of(&page));
     }
 
     #[test]
     fn a_list_has_the_state_and_why_of_each_device_and_names_of_any_length() {
-        let mut page = sample("state:failed", vec![row("LAB-1"), row(&"W".repeat(200))], Empty::NotYet);
+        let mut page = sample(
+            "state:failed",
+            vec![row("LAB-1"), row(&"W".repeat(200))],
+            Empty::NotYet,
+        );
         page.count = Some(counted(1001));
         page.next = Some("/devices?q=state%3Afailed&after=51".to_owned());
         insta::assert_snapshot!(main_of(&page));
@@ -365,7 +392,8 @@ mod tests {
     fn a_mistake_stands_beside_the_query_that_was_typed() {
         let mut page = sample("colour:red", Vec::new(), Empty::NotYet);
         let error = DeviceQuery::parse("colour:red").unwrap_err();
-        page.mistakes.add("q", device_list::expected("colour:red", &error));
+        page.mistakes
+            .add("q", device_list::expected("colour:red", &error));
         insta::assert_snapshot!(main_of(&page));
     }
 }
