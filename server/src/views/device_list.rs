@@ -50,7 +50,11 @@ pub fn parse(text: &str) -> Result<DeviceQuery, OpError> {
 /// What was expected of a query, and where.
 #[must_use]
 pub fn expected(text: &str, error: &QueryError) -> String {
-    format!("{} at character {}", error.expected, place(text, error.at))
+    format!(
+        "{} (at character {})",
+        error.expected,
+        place(text, error.at)
+    )
 }
 
 /// The place of a byte, as people count: from 1.

@@ -16,7 +16,7 @@ use super::terms::Rows;
 const STRETCH: i32 = 200_000;
 
 /// Statements of one search: what they do not reach is left to the next page.
-const STRETCHES: usize = 5;
+const STRETCHES: usize = 2;
 
 /// Devices of one platform and their class for a rollout.
 #[derive(Debug, Clone)]
@@ -88,6 +88,20 @@ impl Asked {
         let rowless = ["targeted", "complete", "ahead", "not_applicable"];
         let led = |word: &&String| !rowless.contains(&word.as_str()) && *word != "not_ready";
         self.states.iter().find(led).map(String::as_str)
+    }
+
+    /// Base builds and UBRs of those who are in a class without having begun: an index leads to them.
+    fn lead_builds(&self, groups: &[Group]) -> Option<(Vec<i32>, Vec<i32>)> {
+        let rowless = ["targeted", "complete", "ahead"];
+        let word = self.states.iter().find(|w| rowless.contains(&w.as_str()))?;
+        let of_class = groups.iter().filter(|g| g.class == *word);
+        let mut builds: (Vec<i32>, Vec<i32>) =
+            of_class.map(|g| (g.platform.base, g.platform.ubr)).unzip();
+        for side in [&mut builds.0, &mut builds.1] {
+            side.sort_unstable();
+            side.dedup();
+        }
+        Some(builds)
     }
 
     fn lead_not_ready(&self) -> bool {
@@ -247,6 +261,7 @@ async fn with_progress(
     };
     let number =
         |n: fn(&Platform) -> i32| -> Vec<i32> { groups.iter().map(|g| n(&g.platform)).collect() };
+    let builds = asked.lead_builds(groups);
     hits!(
         "LEFT JOIN LATERAL (
              SELECT c.rollout_id, c.listed FROM UNNEST($24::uuid[], $25::uuid[], $26::bool[]) WITH ORDINALITY AS c (rollout_id, track_id, listed, rank)
@@ -278,13 +293,15 @@ async fn with_progress(
              SELECT x.device_no FROM assignment x
              WHERE x.rollout_id = ANY($24) AND x.device_no > $2 AND x.device_no <= $3
                AND ($43 IS NULL OR CASE x.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE x.state END = $43)
-               AND (NOT $44 OR x.not_ready IS NOT NULL) AND ($45 IS NULL OR x.code = $45))))",
+               AND (NOT $44 OR x.not_ready IS NOT NULL) AND ($45 IS NULL OR x.code = $45))))
+         AND ($46::int[] IS NULL OR d.base = ANY($46) AND d.ubr = ANY($47::int[]))",
         search, rows, after, until, limit,
         &rollouts, &tracks, &listed, search.query.rollout().is_some(),
         &groups.iter().map(|g| g.rollout).collect::<Vec<_>>(), &of(|g| &g.platform.product), &number(|p| p.base), &number(|p| p.ubr),
         &of(|g| &g.platform.series), &of(|g| &g.platform.edition), &of(|g| &g.platform.architecture), &of(|g| &g.class),
         asked.needs_class(), &asked.states, &asked.no_states, &asked.codes, &asked.no_codes, &asked.classes, &asked.no_classes,
-        asked.lead_state(), asked.lead_not_ready(), asked.codes.first().copied()
+        asked.lead_state(), asked.lead_not_ready(), asked.codes.first().copied(),
+        builds.as_ref().map(|b| &b.0[..]), builds.as_ref().map(|b| &b.1[..])
     )
     .fetch_all(conn)
     .await

@@ -114,16 +114,23 @@ pub fn oobe_phase(phase: &str) -> String {
     .replace('_', " ")
 }
 
-/// A code with its name, meaning and what helps, as far as they are known.
+/// A code with its name and meaning, as far as they are known.
 pub fn code(text: &str) -> String {
     let known = text.parse::<HResult>().ok().and_then(error_code);
     match known {
-        Some(known) => format!(
-            "{text} {}. {} {}",
-            known.name, known.meaning, known.remediation
-        ),
+        Some(known) => format!("{text} {}. {}", known.name, known.meaning),
         None => text.to_owned(),
     }
+}
+
+/// What helps against the failure that an event tells of.
+pub fn remedy(kind: &str, body: &Value) -> Option<&'static str> {
+    let failed = matches!(kind, "failed" | "rolled_back");
+    let code = text(body, "code")
+        .parse::<HResult>()
+        .ok()
+        .filter(|_| failed)?;
+    error_code(code).map(|known| known.remediation.as_str())
 }
 
 /// More of what happened, as a sentence.
@@ -132,12 +139,11 @@ pub fn detail(kind: &str, body: &Value) -> String {
     match kind {
         "heartbeat" => text(body, "phase").to_owned(),
         "inventory_changed" | "download_done" | "restarted" | "restart_pending" | "overdue"
-        | "step_started" | "hang_suspected" | "lost" => String::new(),
+        | "step_started" | "hang_suspected" | "lost" | "oobe_phase_reached" => String::new(),
         "oobe_started" => match text(body, "image_revision") {
             "" => String::new(),
             image => format!("Image {image}"),
         },
-        "oobe_phase_reached" => String::new(),
         "oobe_completed" => format!("In {}", seconds("duration_s")),
         "oobe_failed" => format!(
             "{} {}",

@@ -6,17 +6,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::events::{detail, lasting, oobe_phase, what};
+use super::axis::{Axis, Tick};
+use super::events::{detail, lasting, oobe_phase, remedy, what};
 use crate::store::events::LoggedEvent;
 use crate::web::frame::Frame;
 use crate::web::parts::{State as Chip, When};
-
-/// Where lanes begin and end.
-const LEFT: f64 = 96.0;
-const RIGHT: f64 = 980.0;
-
-/// Space that a label of the axis takes.
-const LABEL: f64 = 104.0;
 
 /// Height of a lane with its gap, and of its bars.
 const PITCH: f64 = 46.0;
@@ -69,14 +63,6 @@ pub struct Lasted {
     pub hatched: bool,
 }
 
-/// A label of the axis.
-pub struct Tick {
-    /// Where.
-    pub x: String,
-    /// Time.
-    pub text: String,
-}
-
 /// A line of the table.
 pub struct StepRow {
     /// When it was received.
@@ -87,14 +73,25 @@ pub struct StepRow {
     pub step: Option<Chip>,
     /// More of it.
     pub detail: String,
+    /// What helps.
+    pub remedy: Option<&'static str>,
     /// Until the next of its lane.
     pub took: String,
 }
 
+/// What goes on for a time.
+struct Doing {
+    word: String,
+    /// Colour of the bar.
+    class: &'static str,
+    /// Class of the word on it.
+    text: &'static str,
+}
+
 /// What goes on after an event.
 enum After {
-    /// This, in a colour; dark text on it, or light.
-    Goes(String, &'static str, &'static str),
+    /// This.
+    Goes(Doing),
     /// It is over.
     Over,
     /// The same as before.
@@ -103,76 +100,38 @@ enum After {
 
 fn after(kind: &str, body: &Value) -> After {
     let number = |field: &str| body.get(field).and_then(Value::as_u64).unwrap_or(0);
-    let pale = |word: &str, class| After::Goes(word.to_owned(), class, "t-dark");
+    let pale = |word: &str, class| {
+        After::Goes(Doing {
+            word: word.to_owned(),
+            class,
+            text: "t-dark",
+        })
+    };
+    let deep = |word: String| {
+        After::Goes(Doing {
+            word,
+            class: "f-deep",
+            text: "t-on",
+        })
+    };
     match kind {
         "download_progress" => pale("Download", "d-offered"),
         "download_done" | "restart_postponed" => pale("Ready", "d-targeted"),
         "restart_agreed" => pale("Restart agreed", "d-offered"),
         "permitted" => pale("Permitted", "d-permitted"),
-        "step_started" => {
-            let word = format!("Installing {} of {}", number("step"), number("of"));
-            After::Goes(word, "f-deep", "t-on")
-        }
+        "step_started" => deep(format!("Installing {} of {}", number("step"), number("of"))),
         "step_done" => pale("Done", "d-permitted"),
         "restart_pending" => pale("Waits for restart", "d-offered"),
-        "restarted" => After::Goes("Verifying".to_owned(), "f-deep", "t-on"),
+        "restarted" => deep("Verifying".to_owned()),
         "not_ready" => pale("Not ready", "f-waitbg"),
-        "oobe_started" => After::Goes("Specialize".to_owned(), "f-deep", "t-on"),
+        "oobe_started" => deep("Specialize".to_owned()),
         "oobe_phase_reached" => {
-            let phase = body
-                .get("phase")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            After::Goes(oobe_phase(phase), "f-deep", "t-on")
+            let phase = body.get("phase").and_then(Value::as_str);
+            deep(oobe_phase(phase.unwrap_or_default()))
         }
         "verified" | "failed" | "rolled_back" | "machine_unusable" | "not_applicable"
         | "oobe_completed" | "oobe_failed" => After::Over,
         _ => After::Same,
-    }
-}
-
-/// Where times lie on the axis.
-struct Axis(Vec<(DateTime<Utc>, f64)>);
-
-impl Axis {
-    #[allow(clippy::cast_precision_loss)] // Seconds of a rollout fit.
-    fn over(mut times: Vec<DateTime<Utc>>) -> Self {
-        times.sort_unstable();
-        times.dedup();
-        let mut placed = Vec::new();
-        let mut at = 0.0;
-        for (i, time) in times.iter().enumerate() {
-            if i > 0 {
-                at += ((*time - times[i - 1]).num_seconds() as f64 / 60.0).ln_1p();
-            }
-            placed.push((*time, at));
-        }
-        let scale = if at > 0.0 { (RIGHT - LEFT) / at } else { 0.0 };
-        for (_, x) in &mut placed {
-            *x = LEFT + *x * scale;
-        }
-        Self(placed)
-    }
-
-    fn x(&self, time: DateTime<Utc>) -> f64 {
-        let found = self.0.iter().find(|(t, _)| *t == time);
-        found.map_or(RIGHT, |(_, x)| *x)
-    }
-
-    /// Labels that do not touch each other.
-    fn ticks(&self, frame: &Frame) -> Vec<Tick> {
-        let mut ticks = Vec::new();
-        let mut last = f64::MIN;
-        for (time, x) in &self.0 {
-            if x - last >= LABEL {
-                last = *x;
-                ticks.push(Tick {
-                    x: format!("{x:.1}"),
-                    text: frame.when(*time).text().to_owned(),
-                });
-            }
-        }
-        ticks
     }
 }
 
@@ -191,7 +150,7 @@ impl Timeline {
             let mut own = events.iter().filter(|e| is_oobe(e) == oobe).rev();
             own.find_map(|e| match after(&e.kind, &e.body) {
                 After::Over => Some(true),
-                After::Goes(..) => Some(false),
+                After::Goes(_) => Some(false),
                 After::Same => None,
             })
         };
@@ -227,6 +186,7 @@ impl Timeline {
                     oobe,
                     step,
                     detail: detail(&event.kind, &event.body),
+                    remedy: remedy(&event.kind, &event.body),
                     took: took.unwrap_or_default(),
                 }
             })
@@ -261,46 +221,28 @@ impl Lane {
         hung: bool,
         frame: &Frame,
     ) -> Self {
-        let mut spans: Vec<(
-            DateTime<Utc>,
-            DateTime<Utc>,
-            String,
-            &'static str,
-            &'static str,
-        )> = Vec::new();
-        let mut open: Option<(DateTime<Utc>, String, &'static str, &'static str)> = None;
+        let mut bars = Vec::new();
+        let mut open: Option<(DateTime<Utc>, Doing)> = None;
         for event in events {
             let next = match after(&event.kind, &event.body) {
                 After::Same => continue,
-                After::Goes(word, class, text) => Some((event.received_at, word, class, text)),
+                After::Goes(doing) => Some(doing),
                 After::Over => None,
             };
-            if let (Some((_, word, ..)), Some((_, new, ..))) = (&open, &next)
-                && word == new
-            {
+            let same = |(_, now): &(_, Doing)| next.as_ref().is_some_and(|n| n.word == now.word);
+            if open.as_ref().is_some_and(same) {
                 continue;
             }
-            if let Some((from, word, class, text)) = open.take() {
-                spans.push((from, event.received_at, word, class, text));
+            if let Some((from, doing)) = open.take() {
+                bars.extend(Lasted::of(axis, (from, event.received_at), doing, false));
             }
-            open = next;
+            open = next.map(|doing| (event.received_at, doing));
         }
-        let mut bars: Vec<Lasted> = spans
-            .into_iter()
-            .filter_map(|(from, to, word, class, text)| {
-                Lasted::of(axis, (from, to), word, (class, text), false)
-            })
-            .collect();
-        if let Some((from, word, class, text)) = open {
-            let class = if hung { "f-hungbg" } else { class };
-            let text = if hung { "t-hung" } else { text };
-            bars.extend(Lasted::of(
-                axis,
-                (from, frame.now),
-                word,
-                (class, text),
-                hung,
-            ));
+        if let Some((from, mut doing)) = open {
+            if hung {
+                (doing.class, doing.text) = ("f-hungbg", "t-hung");
+            }
+            bars.extend(Lasted::of(axis, (from, frame.now), doing, hung));
         }
         let y = 28.0 + place as f64 * PITCH;
         Self {
@@ -317,8 +259,7 @@ impl Lasted {
     fn of(
         axis: &Axis,
         (from, to): (DateTime<Utc>, DateTime<Utc>),
-        word: String,
-        (class, text_class): (&'static str, &'static str),
+        doing: Doing,
         hatched: bool,
     ) -> Option<Self> {
         let (x, end) = (axis.x(from), axis.x(to));
@@ -326,14 +267,14 @@ impl Lasted {
         if width < 1.0 {
             return None;
         }
-        let room = word.chars().count() as f64 * 6.4 + 12.0 <= width;
+        let room = doing.word.chars().count() as f64 * 6.4 + 12.0 <= width;
         Some(Self {
             x: format!("{x:.1}"),
             width: format!("{width:.1}"),
             text_x: format!("{:.1}", x + 6.0),
-            word: if room { word } else { String::new() },
-            class,
-            text_class,
+            word: if room { doing.word } else { String::new() },
+            class: doing.class,
+            text_class: doing.text,
             hatched,
         })
     }
@@ -343,6 +284,7 @@ impl Lasted {
 mod tests {
     use serde_json::json;
 
+    use super::super::axis::{LEFT, RIGHT};
     use super::*;
     use crate::web::frame::Nav;
 

@@ -107,6 +107,8 @@ struct DevicesPage {
     count: Option<String>,
     first: Option<String>,
     next: Option<String>,
+    /// The same for spreadsheets.
+    csv: String,
 }
 
 impl Asked {
@@ -236,6 +238,7 @@ impl DevicesPage {
             empty: Empty::NotYet,
             count: None,
             first: (asked.after > 0).then(|| asked.href(0)),
+            csv: asked.href(0).replacen("/devices", "/devices.csv", 1),
             next: None,
         }
     }
@@ -253,7 +256,7 @@ pub(super) fn barred(device: &devices::Device) -> Vec<Chip> {
     match device.status {
         DeviceStatus::Admitted => {}
         DeviceStatus::AwaitingApproval => {
-            chips.push(Chip::loud(Tone::Ask, Icon::Person, "Awaiting admission"))
+            chips.push(Chip::loud(Tone::Ask, Icon::Person, "Awaiting admission"));
         }
         DeviceStatus::Revoked => chips.push(Chip::of_device("revoked")),
     }

@@ -1,11 +1,16 @@
 //! Devices: the list, which is a search, and the page of one.
 
 mod actions;
+mod axis;
+mod csv;
 mod events;
 mod lanes;
 mod ledger;
 mod list;
 mod page;
+mod rule;
+mod shown;
+mod standing;
 
 use axum::Router;
 
@@ -15,6 +20,7 @@ use crate::app::App;
 pub fn router() -> Router<App> {
     Router::new()
         .merge(list::router())
+        .merge(csv::router())
         .merge(page::router())
         .merge(actions::router())
 }
