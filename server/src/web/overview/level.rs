@@ -81,7 +81,7 @@ pub(super) fn levels(
                 series,
                 &groups,
                 &releases,
-                linked.then_some(terms),
+                linked.then_some(terms.as_slice()),
             )
         })
         .collect()
@@ -134,10 +134,10 @@ fn level(
     series: Series,
     groups: &[&Group],
     releases: &BTreeMap<u32, String>,
-    terms: Option<Vec<String>>,
+    terms: Option<&[String]>,
 ) -> Level {
     let devices: u64 = groups.iter().map(|g| g.n).sum();
-    let (builds, others) = builds(groups, releases, terms.as_deref());
+    let (builds, others) = builds(groups, releases, terms);
     let name = name(product, family, series, groups);
     let base = family.and_then(|f| f.bases().first().copied());
     let mut newest = releases.iter().rev();
@@ -165,9 +165,9 @@ fn level(
         }
     }
     let at = |ubr: u32| Build { base, ubr };
-    let found = |n: u64, mine: Vec<String>| match &terms {
+    let found = |n: u64, mine: Vec<String>| match terms {
         Some(terms) => {
-            let mut all = terms.clone();
+            let mut all = terms.to_vec();
             all.extend(mine);
             Tally::found(n, &all)
         }
@@ -276,66 +276,5 @@ fn name(product: Product, family: Option<Family>, series: Series, groups: &[&Gro
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn group(product: Product, series: Series, build: &str, n: u64) -> Group {
-        Group {
-            track: Uuid::nil(),
-            ring: Uuid::nil(),
-            product,
-            series,
-            build: build.parse().unwrap(),
-            n,
-        }
-    }
-
-    fn shown(levels: &[Level]) -> Vec<String> {
-        levels
-            .iter()
-            .map(|l| {
-                let lines: Vec<u64> = l.lines.iter().map(|l| l.n.n).collect();
-                format!("{}: {:?} {lines:?}", l.name, l.newest)
-            })
-            .collect()
-    }
-
-    /// Two days after the out-of-band update of March 2026.
-    fn april() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_775_116_800, 0).unwrap()
-    }
-
-    #[test]
-    fn a_preview_that_was_skipped_puts_nobody_behind() {
-        let fleet = [
-            group(Product::Client, Series::Standard, "26100.8117", 5),
-            group(Product::Client, Series::Standard, "26200.8116", 2),
-            group(Product::Client, Series::Standard, "26200.8039", 3),
-            group(Product::Client, Series::Standard, "26100.7840", 4),
-        ];
-        let levels = levels(&fleet, &[], Some("Lab"), april());
-        assert_eq!(
-            shown(&levels),
-            [r#"Windows 11 24H2, 25H2: Some("26100.8117, 2026-03 OOB") [5, 5, 4]"#]
-        );
-        let link = levels[0].lines[1].n.to_string();
-        assert!(
-            link.contains("build%3C26100.8117+build%3E%3D26100.8039"),
-            "{link}"
-        );
-    }
-
-    #[test]
-    fn server_and_client_and_their_series_are_never_compared_with_each_other() {
-        let fleet = [
-            group(Product::Client, Series::Standard, "26100.8117", 5),
-            group(Product::Client, Series::Hotpatch, "26100.7979", 2),
-            group(Product::Server, Series::Standard, "26100.32000", 3),
-            group(Product::Client, Series::Standard, "19045.6000", 1),
-        ];
-        let levels = levels(&fleet, &[], None, april());
-        insta::assert_debug_snapshot!(shown(&levels));
-    }
-}
+#[path = "level_tests.rs"]
+mod tests;
