@@ -25,9 +25,9 @@ pub(super) struct Level {
     pub others: u64,
 }
 
-/// Devices on one build.
+/// Devices on one UBR.
 pub(super) struct OnBuild {
-    pub build: Build,
+    pub builds: Vec<String>,
     pub label: String,
     pub n: Tally,
 }
@@ -220,38 +220,34 @@ fn level(
     }
 }
 
-/// Devices by build, the highest first.
+/// Devices by UBR, the highest first: builds of a family compare whatever their base, so one query finds them all.
 fn builds(
     groups: &[&Group],
     releases: &BTreeMap<u32, String>,
     terms: Option<&[String]>,
 ) -> (Vec<OnBuild>, u64) {
-    let mut by_build: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let mut by_ubr: BTreeMap<u32, (BTreeSet<u32>, u64)> = BTreeMap::new();
     for group in groups {
-        let key = (group.build.ubr, group.build.base);
-        *by_build.entry(key).or_default() += group.n;
+        let (bases, n) = by_ubr.entry(group.build.ubr).or_default();
+        bases.insert(group.build.base);
+        *n += group.n;
     }
-    let others = by_build.values().rev().skip(BUILDS).sum();
-    let on = |((ubr, base), n): (&(u32, u32), &u64)| {
-        let build = Build {
-            base: *base,
-            ubr: *ubr,
-        };
-        // Builds of a family compare whatever their base, so one base alone is no query.
-        let alone = groups
-            .iter()
-            .all(|g| g.build.ubr != *ubr || g.build.base == *base);
-        let mut all = terms.filter(|_| alone).map_or_else(Vec::new, <[_]>::to_vec);
-        if !all.is_empty() {
-            all.push(format!("build={build}"));
+    let others = by_ubr.values().rev().skip(BUILDS).map(|(_, n)| n).sum();
+    let on = |(ubr, (bases, n)): (&u32, &(BTreeSet<u32>, u64))| {
+        let ubr = *ubr;
+        let builds = bases.iter().map(|base| Build { base: *base, ubr });
+        let builds: Vec<String> = builds.map(|b| b.to_string()).collect();
+        let mut all = terms.map_or_else(Vec::new, <[_]>::to_vec);
+        if let (false, Some(first)) = (all.is_empty(), builds.first()) {
+            all.push(format!("build={first}"));
         }
         OnBuild {
-            build,
-            label: releases.get(ubr).cloned().unwrap_or_default(),
+            builds,
+            label: releases.get(&ubr).cloned().unwrap_or_default(),
             n: Tally::found(*n, &all),
         }
     };
-    (by_build.iter().rev().take(BUILDS).map(on).collect(), others)
+    (by_ubr.iter().rev().take(BUILDS).map(on).collect(), others)
 }
 
 /// `Windows 11 24H2, 25H2, hotpatch`; builds where the family is not known.
