@@ -314,7 +314,6 @@ pub async fn published(conn: &mut PgConnection) -> anyhow::Result<Vec<Sequence>>
 
 /// What has been set up so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // Five steps, each done or not.
 pub struct Steps {
     /// Some track has rings.
     pub rings: bool,

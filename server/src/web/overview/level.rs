@@ -25,9 +25,9 @@ pub(super) struct Level {
     pub others: u64,
 }
 
-/// Devices on one build.
+/// Devices on one UBR.
 pub(super) struct OnBuild {
-    pub build: Build,
+    pub builds: Vec<String>,
     pub label: String,
     pub n: Tally,
 }
@@ -81,7 +81,7 @@ pub(super) fn levels(
                 series,
                 &groups,
                 &releases,
-                linked.then_some(terms),
+                linked.then_some(terms.as_slice()),
             )
         })
         .collect()
@@ -134,10 +134,10 @@ fn level(
     series: Series,
     groups: &[&Group],
     releases: &BTreeMap<u32, String>,
-    terms: Option<Vec<String>>,
+    terms: Option<&[String]>,
 ) -> Level {
     let devices: u64 = groups.iter().map(|g| g.n).sum();
-    let (builds, others) = builds(groups, releases, terms.as_deref());
+    let (builds, others) = builds(groups, releases, terms);
     let name = name(product, family, series, groups);
     let base = family.and_then(|f| f.bases().first().copied());
     let mut newest = releases.iter().rev();
@@ -165,9 +165,9 @@ fn level(
         }
     }
     let at = |ubr: u32| Build { base, ubr };
-    let found = |n: u64, mine: Vec<String>| match &terms {
+    let found = |n: u64, mine: Vec<String>| match terms {
         Some(terms) => {
-            let mut all = terms.clone();
+            let mut all = terms.to_vec();
             all.extend(mine);
             Tally::found(n, &all)
         }
@@ -220,38 +220,34 @@ fn level(
     }
 }
 
-/// Devices by build, the highest first.
+/// Devices by UBR, the highest first: builds of a family compare whatever their base, so one query finds them all.
 fn builds(
     groups: &[&Group],
     releases: &BTreeMap<u32, String>,
     terms: Option<&[String]>,
 ) -> (Vec<OnBuild>, u64) {
-    let mut by_build: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let mut by_ubr: BTreeMap<u32, (BTreeSet<u32>, u64)> = BTreeMap::new();
     for group in groups {
-        let key = (group.build.ubr, group.build.base);
-        *by_build.entry(key).or_default() += group.n;
+        let (bases, n) = by_ubr.entry(group.build.ubr).or_default();
+        bases.insert(group.build.base);
+        *n += group.n;
     }
-    let others = by_build.values().rev().skip(BUILDS).sum();
-    let on = |((ubr, base), n): (&(u32, u32), &u64)| {
-        let build = Build {
-            base: *base,
-            ubr: *ubr,
-        };
-        // Builds of a family compare whatever their base, so one base alone is no query.
-        let alone = groups
-            .iter()
-            .all(|g| g.build.ubr != *ubr || g.build.base == *base);
-        let mut all = terms.filter(|_| alone).map_or_else(Vec::new, <[_]>::to_vec);
-        if !all.is_empty() {
-            all.push(format!("build={build}"));
+    let others = by_ubr.values().rev().skip(BUILDS).map(|(_, n)| n).sum();
+    let on = |(ubr, (bases, n)): (&u32, &(BTreeSet<u32>, u64))| {
+        let ubr = *ubr;
+        let builds = bases.iter().map(|base| Build { base: *base, ubr });
+        let builds: Vec<String> = builds.map(|b| b.to_string()).collect();
+        let mut all = terms.map_or_else(Vec::new, <[_]>::to_vec);
+        if let (false, Some(first)) = (all.is_empty(), builds.first()) {
+            all.push(format!("build={first}"));
         }
         OnBuild {
-            build,
-            label: releases.get(ubr).cloned().unwrap_or_default(),
+            builds,
+            label: releases.get(&ubr).cloned().unwrap_or_default(),
             n: Tally::found(*n, &all),
         }
     };
-    (by_build.iter().rev().take(BUILDS).map(on).collect(), others)
+    (by_ubr.iter().rev().take(BUILDS).map(on).collect(), others)
 }
 
 /// `Windows 11 24H2, 25H2, hotpatch`; builds where the family is not known.
@@ -276,66 +272,5 @@ fn name(product: Product, family: Option<Family>, series: Series, groups: &[&Gro
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn group(product: Product, series: Series, build: &str, n: u64) -> Group {
-        Group {
-            track: Uuid::nil(),
-            ring: Uuid::nil(),
-            product,
-            series,
-            build: build.parse().unwrap(),
-            n,
-        }
-    }
-
-    fn shown(levels: &[Level]) -> Vec<String> {
-        levels
-            .iter()
-            .map(|l| {
-                let lines: Vec<u64> = l.lines.iter().map(|l| l.n.n).collect();
-                format!("{}: {:?} {lines:?}", l.name, l.newest)
-            })
-            .collect()
-    }
-
-    /// Two days after the out-of-band update of March 2026.
-    fn april() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_775_116_800, 0).unwrap()
-    }
-
-    #[test]
-    fn a_preview_that_was_skipped_puts_nobody_behind() {
-        let fleet = [
-            group(Product::Client, Series::Standard, "26100.8117", 5),
-            group(Product::Client, Series::Standard, "26200.8116", 2),
-            group(Product::Client, Series::Standard, "26200.8039", 3),
-            group(Product::Client, Series::Standard, "26100.7840", 4),
-        ];
-        let levels = levels(&fleet, &[], Some("Lab"), april());
-        assert_eq!(
-            shown(&levels),
-            [r#"Windows 11 24H2, 25H2: Some("26100.8117, 2026-03 OOB") [5, 5, 4]"#]
-        );
-        let link = levels[0].lines[1].n.to_string();
-        assert!(
-            link.contains("build%3C26100.8117+build%3E%3D26100.8039"),
-            "{link}"
-        );
-    }
-
-    #[test]
-    fn server_and_client_and_their_series_are_never_compared_with_each_other() {
-        let fleet = [
-            group(Product::Client, Series::Standard, "26100.8117", 5),
-            group(Product::Client, Series::Hotpatch, "26100.7979", 2),
-            group(Product::Server, Series::Standard, "26100.32000", 3),
-            group(Product::Client, Series::Standard, "19045.6000", 1),
-        ];
-        let levels = levels(&fleet, &[], None, april());
-        insta::assert_debug_snapshot!(shown(&levels));
-    }
-}
+#[path = "level_tests.rs"]
+mod tests;

@@ -1,7 +1,9 @@
 //! `/sequences`: updates as ordered packages, written as drafts, fixed by a publisher's signature, withdrawn on every
 //! track at once; and `/publisher-keys`, whose signatures count.
 
+mod check;
 mod content;
+mod devices;
 mod keys;
 mod lines;
 mod list;

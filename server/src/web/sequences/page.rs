@@ -8,12 +8,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use ed25519_dalek::VerifyingKey;
-use engine::words::{number, ratio};
+use engine::words::number;
 use servicing::{Completeness, KnownIssue, ManifestError, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::content::{Part, kind, parts, targets};
+use super::devices::{OnDevices, on_devices};
 use super::stored;
 use crate::app::App;
 use crate::auth::{Caller, Viewer, kinds};
@@ -22,29 +23,13 @@ use crate::http::{At, Failure};
 use crate::store::sequences::{self, Milestones, RolledOut, SequenceState, Stored};
 use crate::store::{self, people, tracks};
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::{Bar, Icon, Link, Slice, State as Chip, Tally, Tone, When, share};
+use crate::web::parts::{Icon, Link, State as Chip, Tally, Tone, When};
 
 /// These routes.
 pub fn router() -> Router<App> {
     Router::new()
         .route("/sequences/{id}", get(page))
         .route("/sequences/{id}/sequence.json", get(export))
-}
-
-/// A line of "On devices".
-struct Level {
-    class: &'static str,
-    word: &'static str,
-    n: Tally,
-    share: String,
-}
-
-/// How many devices have it.
-struct OnDevices {
-    bar: Bar,
-    levels: Vec<Level>,
-    /// Devices that it was counted for.
-    whole: String,
 }
 
 /// One rollout of it.
@@ -295,92 +280,6 @@ fn shown(used: &RolledOut, track: String) -> Used {
         state: Chip::of_rollout(&used.state).hushed(),
         ok: Tally::found(used.ok, &terms),
         of: number(targeted),
-    }
-}
-
-/// What the counters of its rollouts say: who started in any of them, and the population of each track's newest one.
-fn on_devices(used: &[RolledOut]) -> Option<OnDevices> {
-    let mut tracks = Vec::new();
-    let newest: Vec<&RolledOut> = used
-        .iter()
-        .filter(|r| !r.listed && !r.population.is_empty())
-        .filter(|r| {
-            let first = !tracks.contains(&r.track);
-            tracks.push(r.track);
-            first
-        })
-        .collect();
-    let of = |class: &str| -> u64 { newest.iter().filter_map(|r| r.population.get(class)).sum() };
-    let all = |field: fn(&RolledOut) -> u64| -> u64 { used.iter().map(field).sum() };
-    let (started, ok) = (all(|r| r.started), all(|r| r.ok));
-    let resolved = all(|r| r.resolved).max(ok);
-    let not_for: u64 = newest
-        .iter()
-        .flat_map(|r| &r.population)
-        .filter(|(class, _)| class.starts_with("not_applicable"))
-        .map(|(_, n)| n)
-        .sum();
-    let counts = [
-        ("d-succeeded", "Verified", ok),
-        ("d-permitted", "Had it before", of("complete")),
-        ("d-restart", "Ahead of it", of("ahead")),
-        (
-            "d-installing",
-            "In progress",
-            started.saturating_sub(resolved),
-        ),
-        ("d-failed", "Failed, hung or silent", resolved - ok),
-        (
-            "d-targeted",
-            "Not started",
-            of("targeted").saturating_sub(started),
-        ),
-        ("f-mute", "Not applicable", not_for),
-    ];
-    let whole: u64 = counts.iter().map(|(_, _, n)| n).sum();
-    if whole == 0 {
-        return None;
-    }
-    let slices: Vec<Slice> = counts
-        .iter()
-        .map(|(class, word, n)| Slice {
-            word,
-            class,
-            n: *n,
-            hatched: false,
-        })
-        .collect();
-    let only = match used {
-        [one] => Some(one.id),
-        _ => None,
-    };
-    let shown = counts
-        .iter()
-        .filter(|(_, word, n)| *n > 0 || *word == "Verified");
-    let levels = shown.map(|(class, word, n)| Level {
-        class,
-        word,
-        n: match only.zip(found_by(word)) {
-            Some((id, term)) => Tally::found(*n, &[format!("rollout:{id}"), term.to_owned()]),
-            None => Tally::plain(*n),
-        },
-        share: share(ratio(*n, whole)),
-    });
-    Some(OnDevices {
-        bar: Bar::new("On devices", &slices, whole, "tall"),
-        levels: levels.collect(),
-        whole: number(whole),
-    })
-}
-
-/// The query term that finds the devices of a line, where one does.
-fn found_by(word: &str) -> Option<&'static str> {
-    match word {
-        "Verified" => Some("state:succeeded"),
-        "Had it before" => Some("class:complete"),
-        "Ahead of it" => Some("class:ahead"),
-        "Not applicable" => Some("class:not_applicable"),
-        _ => None,
     }
 }
 
