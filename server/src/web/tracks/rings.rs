@@ -60,6 +60,11 @@ struct RingsPage {
 }
 
 impl RingsPage {
+    /// There is nothing to save yet.
+    fn may_not_save(&self) -> bool {
+        self.preview.as_ref().is_none_or(|p| p.nothing)
+    }
+
     fn response(&self) -> Response {
         let wrong = self.refused.is_some() || self.rows.iter().any(RowShown::is_wrong);
         let status = if wrong {
