@@ -24,7 +24,10 @@ use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::{Choice, When};
 
 /// Rows of a page.
-const ROWS: i64 = 50;
+const ROWS: usize = 50;
+
+/// One more than is shown tells whether there is a further page.
+const READ: i64 = 51;
 
 /// Stands for the engine and the service where an actor is chosen.
 const NOBODY: &str = "engine";
@@ -132,29 +135,10 @@ async fn list(State(app): State<App>, caller: Auditor, Filter(asked): Filter<Ask
     let wanted = asked.wanted(frame.zone)?;
     let mut tx = store::reading(&app.pool).await?;
     let length = audit::length(&mut tx).await?;
-    // One more than is shown tells whether there is a further page.
-    let (mut found, more) = match asked.after {
-        Some(after) => {
-            let mut found = audit::newer(&mut tx, wanted, after, ROWS + 1).await?;
-            let more = found.len() > ROWS as usize;
-            found.drain(..found.len().saturating_sub(ROWS as usize));
-            (found, more)
-        }
-        None => {
-            let before = asked.before.unwrap_or(i64::MAX);
-            let found = audit::older(&mut tx, wanted, before, ROWS + 1).await?;
-            let more = found.len() > ROWS as usize;
-            (found, more)
-        }
-    };
-    found.truncate(ROWS as usize);
+    let (found, has_newer, has_older) = found(&mut tx, &asked, wanted).await?;
     let people = people::all(&mut tx).await?;
     let names = names(&mut tx, &people, &found).await?;
     drop(tx);
-    let (has_newer, has_older) = match asked.after {
-        Some(_) => (more, true),
-        None => (asked.before.is_some(), more),
-    };
     let (first, last) = (found.first().map(|e| e.n), found.last().map(|e| e.n));
     show(AuditPage {
         length: number(count(length)),
@@ -172,6 +156,25 @@ async fn list(State(app): State<App>, caller: Auditor, Filter(asked): Filter<Ask
         day: asked.day.map(|d| d.to_string()).unwrap_or_default(),
         frame,
     })
+}
+
+/// The entries of a page, and whether there are newer and older ones.
+async fn found(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    wanted: Wanted<'_>,
+) -> Result<(Vec<Stored>, bool, bool), Failure> {
+    if let Some(after) = asked.after {
+        let mut found = audit::newer(conn, wanted, after, READ).await?;
+        let more = found.len() > ROWS;
+        found.drain(..found.len().saturating_sub(ROWS));
+        return Ok((found, more, true));
+    }
+    let before = asked.before.unwrap_or(i64::MAX);
+    let mut found = audit::older(conn, wanted, before, READ).await?;
+    let more = found.len() > ROWS;
+    found.truncate(ROWS);
+    Ok((found, asked.before.is_some(), more))
 }
 
 async fn names(

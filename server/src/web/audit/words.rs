@@ -82,7 +82,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("halted", "halted"),
     ("halt_cleared", "cleared the halt of"),
     ("cancelled", "cancelled"),
-    ("superseded", "replaced by a newer rollout"),
+    ("superseded", "ended"),
     ("withdrawn", "stopped"),
     ("completed", "completed"),
 ];
@@ -183,7 +183,7 @@ fn object(entry: &Stored, names: &Names) -> Piece {
             let of = entry.body["track"].as_str().and_then(|t| t.parse().ok());
             of.map_or_else(|| plain("a track"), |id| track(id, names))
         }
-        _ => plain(entry.subject.clone()),
+        _ => plain(id.to_string()),
     }
 }
 
@@ -360,6 +360,7 @@ mod tests {
                 "entry(",
                 "::event(",
                 " stop(",
+                "(stop(",
                 "::stop(",
                 "moved(",
                 "ended(",

@@ -171,12 +171,16 @@ async fn enable(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Show
 async fn set_enabled(app: &App, caller: Admin, id: Uuid, enabled: bool) -> Shown {
     let person = caller.caller().clone();
     let by = caller.everywhere()?.person().0;
-    if let Err(error) = auth::set_enabled(&app.pool, id, enabled, by, app.clock.now()).await {
-        let refused = Some(said(error)?);
-        let page = page::read(app, &person, id, refused).await?;
-        return Ok((StatusCode::CONFLICT, html(&page)).into_response());
+    match auth::set_enabled(&app.pool, id, enabled, by, app.clock.now()).await {
+        Ok(_) => Ok(Redirect::to(&format!("/people/{id}")).into_response()),
+        Err(error) => refused(app, &person, id, error).await,
     }
-    Ok(Redirect::to(&format!("/people/{id}")).into_response())
+}
+
+/// The person's page, with what stands against it.
+async fn refused(app: &App, person: &Caller, id: Uuid, error: OpError) -> Shown {
+    let page = page::read(app, person, id, Some(said(error)?)).await?;
+    Ok((StatusCode::CONFLICT, html(&page)).into_response())
 }
 
 async fn link(
@@ -189,7 +193,11 @@ async fn link(
     let person = caller.caller().clone();
     caller.everywhere()?;
     let account = someone(&app, id).await?;
-    show(link_page(&app, &person, &account, &origin).await?)
+    match link_page(&app, &person, &account, &origin).await {
+        Ok(page) => show(page),
+        Err(Failure::Op(error)) => refused(&app, &person, id, error).await,
+        Err(other) => Err(other),
+    }
 }
 
 async fn revoke(State(app): State<App>, caller: Admin, At((id, token)): At<(Uuid, Uuid)>) -> Shown {

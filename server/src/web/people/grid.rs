@@ -50,7 +50,9 @@ const fn may(role: Role) -> &'static str {
         Role::Operator => "writes and steers rollouts",
         Role::Approver => "decides on requests",
         Role::Auditor => "reads; the audit where it is for all tracks",
-        Role::Admin => "does all of it; rings, devices, tokens, people, halts",
+        Role::Admin => {
+            "does what operators and auditors do; rings, devices, tokens, people; clears halts"
+        }
     }
 }
 

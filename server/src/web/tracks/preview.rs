@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use engine::words::{devices, number, ratio, share};
+use engine::words::{self, devices, number, ratio, share};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::error::OpError;
 use crate::registry::{self, RingInput};
 use crate::store::count;
 use crate::store::requests::{self, Listed};
+use crate::store::rollouts;
 use crate::store::tracks::{self, Ring};
 use crate::web::parts::Link;
 
@@ -66,6 +67,8 @@ pub struct Preview {
     pub moves: Vec<Move>,
     /// Requests.
     pub voided: Vec<Voided>,
+    /// Devices that rollouts do not reach any more.
+    pub left_out: Option<String>,
     /// Nothing at all.
     pub nothing: bool,
 }
@@ -88,7 +91,26 @@ pub async fn read(
         }
     }
     let open = requests::page(&mut *conn, Some(&[track]), None, true, REQUESTS).await?;
-    Ok(shown(&drawn, existing, &now, &open))
+    let live = rollouts::live(&mut *conn, Some(track)).await?.len() as u64;
+    Ok(Preview {
+        left_out: left_out(&drawn, existing, live),
+        ..shown(&drawn, existing, &now, &open)
+    })
+}
+
+/// A rollout has a stage for each ring that was there when it was written, and for no other.
+fn left_out(drawn: &registry::Preview, existing: &[Ring], live: u64) -> Option<String> {
+    let is_new = |id: &Uuid| existing.iter().all(|r| r.id != *id);
+    let n = drawn.devices.iter().filter(|(id, _)| is_new(id));
+    let n = n.map(|(_, n)| n).sum();
+    (n > 0 && live > 0).then(|| {
+        format!(
+            "A rollout knows the rings that were there when it was written: the {} in new rings get nothing from the {} \
+             written so far, unless they have begun. A new rollout reaches them.",
+            devices(n),
+            words::count(live, "rollout"),
+        )
+    })
 }
 
 fn shown(
@@ -152,6 +174,7 @@ fn shown(
             })
             .collect(),
         voided: open.iter().filter_map(ends).collect(),
+        left_out: None,
     }
 }
 
@@ -192,6 +215,7 @@ pub mod tests {
         };
         let now = [(1, 8), (2, 92)].map(|(ring, n)| (Uuid::from_u128(ring), n));
         let mut preview = shown(&drawn, &existing, &now.into(), &[]);
+        preview.left_out = left_out(&drawn, &existing, 1);
         preview.voided = [true, false]
             .map(|sure| Voided {
                 link: Link::new("Request for Pilot", "/approvals/1"),
@@ -224,5 +248,6 @@ pub mod tests {
         };
         let now = HashMap::from([(Uuid::from_u128(1), 5)]);
         assert!(shown(&drawn, &rings, &now, &[]).nothing);
+        assert_eq!(left_out(&drawn, &rings, 1), None);
     }
 }

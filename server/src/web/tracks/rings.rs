@@ -60,6 +60,11 @@ struct RingsPage {
 }
 
 impl RingsPage {
+    /// There is nothing to save yet.
+    fn may_not_save(&self) -> bool {
+        self.preview.as_ref().is_none_or(|p| p.nothing)
+    }
+
     fn response(&self) -> Response {
         let wrong = self.refused.is_some() || self.rows.iter().any(RowShown::is_wrong);
         let status = if wrong {
@@ -110,14 +115,14 @@ impl Desk {
         let title = format!("Rings of {}", self.track.name);
         let zone = Some(self.track.time_zone);
         let frame = Frame::read(app, person, Nav::Tracks, title, here, zone).await?;
-        let previewed = preview.is_some().then(|| draft.sum()).unwrap_or_default();
+        let previewed = preview.as_ref().map(|_| draft.sum());
         Ok(RingsPage {
             frame,
             crumbs: crumbs(self.track.id, &self.track.name),
             track: self.track.name.clone(),
             is_new: self.rings.is_empty(),
             rows: rows(&draft, mistakes),
-            previewed,
+            previewed: previewed.unwrap_or_default(),
             refused: mistakes.of("rings").map(|e| format!("Expected {e}.")),
             seen: draft.seen,
             preview,
