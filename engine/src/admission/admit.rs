@@ -75,10 +75,7 @@ impl<'a> Room<'a> {
             started,
             unresolved: admission.unresolved,
             today: admission.today,
-            per_day: admission
-                .limits
-                .percent_per_day
-                .map(|p| p.of(admission.ring_size).max(1)),
+            per_day: admission.per_day(),
         }
     }
 

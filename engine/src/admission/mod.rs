@@ -49,6 +49,15 @@ pub struct Admission<'a> {
     pub today: u64,
 }
 
+impl Admission<'_> {
+    /// Devices of the ring that may start on one day; none without such a limit.
+    #[must_use]
+    pub fn per_day(&self) -> Option<u64> {
+        let percent = self.limits.percent_per_day?;
+        Some(percent.of(self.ring_size).max(1))
+    }
+}
+
 /// Which limit keeps a device waiting: the ruling one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "rule")]

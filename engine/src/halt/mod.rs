@@ -18,7 +18,7 @@ use crate::words;
 
 pub use assess::{Assessment, assess, causes};
 pub use e_value::{halt_boundary, halts, log_e_value, log_silence_e_value};
-pub use watch::{Watch, watches};
+pub use watch::{Boundary, Watch, boundary, watches};
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

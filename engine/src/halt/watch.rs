@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::assess::{BRAKE_ALL, BRAKE_COHORT, BRAKE_COHORT_BASELINE, treated_silences, values_of};
-use super::e_value::{fewest_failures, reaches};
+use super::e_value::{fewest_failures, halt_boundary, reaches};
 use super::{ALL_DEVICES, HaltPolicy, Stream, log_silence_e_value, weight};
 use crate::evidence::{CohortKind, Evidence, Silence};
 use crate::ids::CohortId;
@@ -87,6 +87,40 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
         }
     }
     watches
+}
+
+/// The line that failures of all devices must not reach, as a picture of it is drawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boundary {
+    /// Failures, and the largest number of started devices at which so many still brake.
+    pub brakes: Vec<(u64, u64)>,
+    /// The same for the halt.
+    pub halts: Vec<(u64, u64)>,
+}
+
+/// Points of a line at most: more are not told apart in a picture.
+const POINTS: u64 = 150;
+
+/// The boundary over the first `started` devices: every failure up to 150, beyond that evenly spread ones.
+#[must_use]
+pub fn boundary(started: u64, policy: &HaltPolicy) -> Boundary {
+    let p = policy.baseline(Stream::Failure, None);
+    let w = weight(Stream::Failure, None, 1);
+    let line = |level: f64| {
+        let most = fewest_failures(started, p, w, level).unwrap_or(0);
+        let step = usize::try_from(most.div_ceil(POINTS).max(1)).unwrap_or(usize::MAX);
+        (1..=most)
+            .step_by(step)
+            .filter_map(|failures| {
+                let largest = halt_boundary(failures, p, w, 1.0 / level)?;
+                Some((failures, largest))
+            })
+            .collect()
+    };
+    Boundary {
+        brakes: line(BRAKE_ALL),
+        halts: line(1.0 / policy.alpha),
+    }
 }
 
 /// At how many silent updated devices the test halts if only such ones follow, with as many at risk as at the

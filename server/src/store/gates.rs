@@ -26,6 +26,18 @@ pub struct Gate {
     pub day_granted: i64,
 }
 
+impl Gate {
+    /// Permits granted on a calendar day of the track's zone.
+    #[must_use]
+    pub fn granted_on(&self, day: NaiveDate) -> u64 {
+        if self.day == Some(day) {
+            count(self.day_granted)
+        } else {
+            0
+        }
+    }
+}
+
 /// Locks all gates of a rollout, and returns them, first ring first. Rollouts of the same content on the same track
 /// share their evidence, so the gates of all of them are locked, in one order.
 ///

@@ -15,6 +15,7 @@ pub mod offers;
 pub mod people;
 pub mod populations;
 pub mod preview;
+pub mod progress;
 pub mod requests;
 pub mod rollouts;
 pub mod seen;

@@ -92,11 +92,7 @@ impl Round<'_> {
                 .unwrap_or(0),
             cleared: &self.rollout.rollout.cleared,
             unresolved: counts.started.saturating_sub(counts.resolved) + already,
-            today: if gate.day == Some(today) {
-                u64::try_from(gate.day_granted)?
-            } else {
-                0
-            } + already,
+            today: gate.granted_on(today) + already,
         };
         // The evidence was assessed before: nothing was started since but what this transaction starts.
         admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))

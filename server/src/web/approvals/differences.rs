@@ -8,7 +8,7 @@ use engine::words::{number, share};
 use servicing::Sha256;
 
 use super::asked::Asked;
-use crate::web::parts::{Icon, State, Tone, criterion_name, devices, isolated};
+use crate::web::parts::{Icon, State, Tone, criterion_name, device_list, isolated};
 
 /// One thing that was frozen, and what it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,11 +106,8 @@ pub fn differences(asked: &Asked) -> Vec<Difference> {
     // Evidence is that of the content on the track, a list is that of a rollout: the same only where they count the same.
     let lists = |state: &str, n: u64| {
         let found = asked.rollout.assignments.get(state).copied().unwrap_or(0);
-        let terms = [
-            format!("rollout:{}", asked.line.rollout),
-            format!("state:{state}"),
-        ];
-        (n > 0 && found == n).then(|| devices(&terms))
+        let query = format!("rollout:{} state:{state}", asked.line.rollout);
+        (n > 0 && found == n).then(|| device_list(&query))
     };
     let mut all = counts(&frozen.evidence.all, &snapshot.evidence.all, &lists);
     if let (Some(then), Some(now)) = (&frozen.gate, &review.gate) {

@@ -7,7 +7,7 @@ use servicing::Sequence;
 
 use super::asked::Asked;
 use crate::views::StageLine;
-use crate::web::parts::{Class, Tally, class_words, isolated, named};
+use crate::web::parts::{Class, Tally, class_words, isolated, term};
 
 /// The panel that says it.
 pub struct Outlook {
@@ -36,8 +36,8 @@ impl Outlook {
         let stage = place.and_then(|at| page.stages.get(at));
         let terms = |state: &str| {
             vec![
-                named("track", track),
-                named("ring", &request.ring_name),
+                term("track", track),
+                term("ring", &request.ring_name),
                 format!("rollout:{}", request.rollout),
                 format!("state:{state}"),
             ]

@@ -2,19 +2,29 @@
 
 mod bar;
 mod class;
+mod devices;
 pub(crate) mod gate;
+mod glyph;
+mod halt_chart;
+mod heat;
 mod limit;
+mod rail;
 mod state;
 mod tally;
 mod when;
 
 pub use bar::{Bar, Slice};
 pub use class::{Class, class_words};
+pub use devices::{DeviceCount, device_list, term};
 pub use engine::words::{number, part, share};
 pub use gate::{GateTable, criterion_name};
+pub use glyph::{GlyphRing, RingGlyph};
+pub use halt_chart::HaltChart;
+pub use heat::{Cell, HeatMap, HeatRow};
 pub use limit::{Limit, LimitPicture};
+pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
-pub use tally::{Tally, devices, named};
+pub use tally::Tally;
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.

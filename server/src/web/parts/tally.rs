@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::number;
+use super::{device_list, number};
 
 /// A number of devices.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
@@ -24,7 +24,7 @@ impl HtmlSafe for Tally {}
 impl Tally {
     /// A number whose list is found by these terms of the query language.
     pub fn found(n: u64, terms: &[String]) -> Self {
-        let href = (n > 0 && !terms.is_empty()).then(|| devices(terms));
+        let href = (n > 0 && !terms.is_empty()).then(|| device_list(&terms.join(" ")));
         Self {
             n,
             text: number(n),
@@ -46,26 +46,14 @@ impl Tally {
     }
 }
 
-/// Address of the list of devices for which all of these terms hold.
-pub fn devices(terms: &[String]) -> String {
-    let query: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair("q", &terms.join(" "))
-        .finish();
-    format!("/devices?{query}")
-}
-
-/// A term with a name, quoted: `ring:"Pilot"`.
-pub fn named(field: &str, name: &str) -> String {
-    format!("{field}:\"{name}\"")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::parts::term;
 
     #[test]
     fn a_number_opens_its_list_and_a_zero_does_not() {
-        let terms = [named("ring", "Büro & Co"), "state:failed".to_owned()];
+        let terms = [term("ring", "Büro & Co"), "state:failed".to_owned()];
         assert_eq!(
             Tally::found(1_200, &terms).to_string(),
             r#"<a href="/devices?q=ring%3A%22B%C3%BCro+%26+Co%22+state%3Afailed">1,200</a>"#

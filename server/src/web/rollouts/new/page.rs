@@ -25,7 +25,7 @@ use crate::store::tracks::{self, Track};
 use crate::store::{self, count, rollouts};
 use crate::web::form::Mistakes;
 use crate::web::frame::{Frame, Nav};
-use crate::web::parts::{Bar, Choice, Class, Slice, Tally, class_words, isolated, named};
+use crate::web::parts::{Bar, Choice, Class, Slice, Tally, class_words, isolated, term};
 use crate::web::problem_page::html;
 
 /// Sequences to choose from; older ones are reached from their own page.
@@ -316,7 +316,7 @@ fn excluded(statuses: &[(Uuid, String, i64)], track: &Track, listed: Option<&[i3
     for status in ["awaiting_approval", "revoked"] {
         let n = by_status.get(status).copied().unwrap_or(0);
         if n > 0 {
-            let terms = [named("track", &track.name), format!("status:{status}")];
+            let terms = [term("track", &track.name), format!("status:{status}")];
             classes.push(Class {
                 devices: Tally::found(n, &terms).said(devices(n)),
                 words: class_words(status),

@@ -1,0 +1,221 @@
+//! How far the devices of one rollout are, for people who look at it. Costs grow with the rollout's assignments, never
+//! with its events.
+
+use chrono::{DateTime, Utc};
+use engine::decide::Reason;
+use engine::ids::RolloutId;
+use serde_json::Value;
+use servicing::{HResult, KbNumber};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::gates::Gate;
+use super::{count, from_json};
+
+/// Devices of each ring by what there is to say of them first: a suspicion, that they can not go on, or their state.
+/// Those that started the same content in an earlier rollout of the track are part of the ring for ever, and of its
+/// evidence: they are `earlier_well` or `earlier_other`. A rollout for listed devices has none of these.
+///
+/// # Errors
+/// When the database fails.
+pub async fn by_state(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+) -> sqlx::Result<Vec<(Uuid, String, u64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT ring_id, state AS "state!", count(*) AS "n!" FROM (
+               SELECT DISTINCT ON (a.device_no) s.ring_id,
+                      CASE WHEN a.rollout_id <> r.id THEN CASE WHEN a.counted & 128 = 128 THEN 'earlier_well' ELSE 'earlier_other' END
+                           WHEN a.suspicion = 'hang' THEN 'hang_suspected' WHEN a.suspicion = 'lost' THEN 'lost'
+                           WHEN a.not_ready IS NOT NULL AND a.counted & 2 = 0 THEN 'not_ready' ELSE a.state END AS state
+               FROM rollout r
+               JOIN rollout o ON o.id = r.id OR r.scope = 'track' AND o.digest = r.digest AND o.track_id = r.track_id
+               JOIN assignment a ON a.rollout_id = o.id AND (o.id = r.id OR a.counted & 1 = 1)
+               JOIN stage s ON s.id = a.stage_id
+               WHERE r.id = $1 ORDER BY a.device_no, a.rollout_id = r.id DESC, o.created_at) AS of_device
+           GROUP BY 1, 2"#,
+        rollout,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| (r.ring_id, r.state, count(r.n)))
+        .collect())
+}
+
+/// What went wrong on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Failed or rolled back with this code.
+    Code(HResult),
+    /// Failed without a code.
+    NoCode,
+    /// Suspected to hang.
+    Hang,
+    /// Lost.
+    Lost,
+}
+
+/// Started devices of one model to which the same happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelTrouble {
+    /// Model; none for those that were first seen after the rollout started.
+    pub model: Option<String>,
+    /// What went wrong; none for the others.
+    pub trouble: Option<Trouble>,
+    /// Devices.
+    pub n: u64,
+}
+
+/// Started devices of a rollout by model and trouble.
+///
+/// # Errors
+/// When the database fails.
+pub async fn troubles(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Vec<ModelTrouble>> {
+    let other = super::cohorts::other(engine::evidence::CohortKind::Model);
+    let rows = sqlx::query!(
+        r#"SELECT c.value AS "model?", t.trouble, t.code, t.n AS "n!" FROM (
+               SELECT cohorts[1] AS cohort, CASE WHEN suspicion IS NOT NULL THEN suspicion
+                           WHEN state IN ('failed', 'rolled_back') THEN 'failed' END AS trouble, code, count(*) AS n
+               FROM assignment WHERE rollout_id = $1 AND counted & 1 = 1 GROUP BY 1, 2, 3) AS t
+           LEFT JOIN cohort c ON c.id = t.cohort AND c.id <> $2"#,
+        rollout, other,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| ModelTrouble {
+            model: r.model,
+            trouble: match (r.trouble.as_deref(), r.code) {
+                (None, _) => None,
+                (Some("hang"), _) => Some(Trouble::Hang),
+                (Some("lost"), _) => Some(Trouble::Lost),
+                (Some(_), Some(code)) => Some(Trouble::Code(HResult(code.cast_unsigned()))),
+                (Some(_), None) => Some(Trouble::NoCode),
+            },
+            n: count(r.n),
+        })
+        .collect())
+}
+
+/// Gates of a rollout, first ring first, as they are just now: for people, nothing is locked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn gates(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Gate>> {
+    sqlx::query_as!(
+        Gate,
+        "SELECT stage_id, open, version, granted, day, day_granted FROM stage_gate WHERE rollout_id = $1 ORDER BY position",
+        rollout,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Something that was decided about a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Happened {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What: a stable word and a sentence.
+    pub event: Reason,
+    /// By whom; none: by the rules.
+    pub by: Option<Uuid>,
+}
+
+/// Newest decisions of a rollout, the newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn decided(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+    limit: i64,
+) -> anyhow::Result<Vec<Happened>> {
+    let rows = sqlx::query!(
+        r#"SELECT at, decision -> 'event' AS "event!: Value", (input ->> 'by')::uuid AS by
+           FROM decision WHERE rollout_id = $1 AND decision -> 'event' <> 'null' ORDER BY version DESC LIMIT $2"#,
+        rollout, limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Happened {
+                at: r.at,
+                event: from_json("event of a decision", r.event)?,
+                by: r.by,
+            })
+        })
+        .collect()
+}
+
+/// A device that moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Id.
+    pub id: Uuid,
+    /// Host name.
+    pub host: String,
+    /// Its state, or what is suspected.
+    pub state: String,
+    /// Step, where it is in one.
+    pub step: i16,
+    /// Steps of its plan.
+    pub steps: i16,
+    /// Code with which it failed.
+    pub code: Option<HResult>,
+    /// When, service clock.
+    pub at: DateTime<Utc>,
+}
+
+/// Devices of a rollout that moved last, the last first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn moved(conn: &mut PgConnection, rollout: Uuid, limit: i64) -> sqlx::Result<Vec<Moved>> {
+    let rows = sqlx::query!(
+        r#"SELECT d.id, d.host_name, a.step, a.steps, a.code, a.progress_at,
+                  CASE a.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE a.state END AS "state!"
+           FROM (SELECT * FROM assignment WHERE rollout_id = $1 ORDER BY progress_at DESC, device_no LIMIT $2) AS a
+           JOIN device d USING (device_no) ORDER BY a.progress_at DESC, d.device_no"#,
+        rollout, limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Moved {
+            id: r.id,
+            host: r.host_name,
+            state: r.state,
+            step: r.step,
+            steps: r.steps,
+            code: r.code.map(|c| HResult(c.cast_unsigned())),
+            at: r.progress_at,
+        })
+        .collect())
+}
+
+/// Rollouts that a rollout took over from, with their KBs.
+///
+/// # Errors
+/// When the database fails.
+pub async fn superseded_by(
+    conn: &mut PgConnection,
+    rollout: RolloutId,
+) -> anyhow::Result<Vec<(RolloutId, KbNumber)>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id, s.kb FROM rollout r JOIN sequence s ON s.id = r.sequence_id JOIN rollout n ON n.track_id = r.track_id
+           WHERE n.id = $1 AND r.phase = 'superseded' AND r.state ->> 'by' = $1::uuid::text
+           ORDER BY r.created_at DESC, r.id LIMIT 20"#,
+        rollout.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| Ok((RolloutId(r.id), KbNumber::new(u32::try_from(r.kb)?)?)))
+        .collect()
+}
