@@ -150,7 +150,7 @@ const NO_ROLE: &str =
 const fn void_means(reason: VoidReason) -> &'static str {
     match reason {
         VoidReason::RolloutStopped => "Nothing can be decided until it goes on.",
-        _ => "The request ends at the next tick; there is nothing left to decide.",
+        _ => "The request ends within seconds; there is nothing left to decide.",
     }
 }
 

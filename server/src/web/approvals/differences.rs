@@ -106,11 +106,8 @@ pub fn differences(asked: &Asked) -> Vec<Difference> {
     // Evidence is that of the content on the track, a list is that of a rollout: the same only where they count the same.
     let lists = |state: &str, n: u64| {
         let found = asked.rollout.assignments.get(state).copied().unwrap_or(0);
-        let terms = [
-            format!("rollout:{}", asked.line.rollout),
-            format!("state:{state}"),
-        ];
-        (n > 0 && found == n).then(|| device_list(&terms.join(" ")))
+        let query = format!("rollout:{} state:{state}", asked.line.rollout);
+        (n > 0 && found == n).then(|| device_list(&query))
     };
     let mut all = counts(&frozen.evidence.all, &snapshot.evidence.all, &lists);
     if let (Some(then), Some(now)) = (&frozen.gate, &review.gate) {

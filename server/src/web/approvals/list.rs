@@ -1,6 +1,7 @@
 //! `/approvals`: what waits for a decision, and what was decided.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use askama::Template;
 use axum::Router;
@@ -176,12 +177,12 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     let mut deciders = BTreeMap::new();
     let mut grouped = [const { Vec::new() }; 3];
     for listed in open {
-        if !deciders.contains_key(&listed.track) {
-            let people = people::of_track(&mut tx, listed.track).await?;
-            deciders.insert(listed.track, people);
-        }
+        let deciders = match deciders.entry(listed.track) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(people::of_track(&mut tx, listed.track).await?),
+        };
         let rollout = reading.rollout(&mut tx, &listed).await?;
-        let group = group_of(&person, &listed, rollout.author, &deciders[&listed.track]);
+        let group = group_of(&person, &listed, rollout.author, deciders);
         grouped[group].push(reading.row(&mut tx, listed.into(), &rollout).await?);
     }
     let ended = requests::ended(&mut tx, scope, asked.before, ROWS).await?;

@@ -19,13 +19,12 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::page::{ApprovalPage, Typed};
 use super::voters::Reader;
-use super::words::tests::{ANNA, KAI, MARY, names, request};
+use super::words::tests::{ADA, ANNA, KAI, MARY, names, request};
 use crate::store::tracks::Track;
 use crate::views::{CodeLine, RequestLine, RolloutLine, RolloutPage, StageLine};
 use crate::web::form::Mistakes;
 use crate::web::frame::{Frame, Nav, main_of};
 
-const ADA: PersonId = PersonId(Uuid::from_u128(4));
 const ZONE: chrono_tz::Tz = chrono_tz::Tz::Europe__Berlin;
 
 fn now() -> DateTime<Utc> {
@@ -112,6 +111,13 @@ fn gate(verdict: Verdict) -> GateReport {
                 "at most 5 %",
                 "10 of 424 (2.4 %)",
                 "10 failures among 424 devices show at most 4.8 %.",
+            ),
+            line(
+                Criterion::OobeFailures,
+                Verdict::Off,
+                "–",
+                "–",
+                "No OOBE attempt on a machine that has the sequence.",
             ),
             line(
                 Criterion::Drift,

@@ -155,8 +155,15 @@ pub mod tests {
     pub const MARY: PersonId = PersonId(Uuid::from_u128(2));
     pub const KAI: PersonId = PersonId(Uuid::from_u128(3));
 
+    pub const ADA: PersonId = PersonId(Uuid::from_u128(4));
+
     pub fn names() -> Names {
-        let named = [(ANNA, "Anna Novak"), (MARY, "Mary Osei"), (KAI, "דוד")];
+        let named = [
+            (ANNA, "Anna Novak"),
+            (MARY, "Mary Osei"),
+            (KAI, "דוד"),
+            (ADA, "Ada Admin"),
+        ];
         Names(named.map(|(id, name)| (id.0, name.to_owned())).into())
     }
 

@@ -255,7 +255,7 @@ impl Reading<'_> {
                 .get(&mut *conn, stored.rollout.digest)
                 .await?;
             let older_kb = older.map_or_else(|| "another update".to_owned(), |s| s.kb.to_string());
-            warnings.push(warnings::of_older(Older {
+            warnings.push(warnings::of_older(&Older {
                 same: older_kb == kb,
                 kb: older_kb,
                 stored,

@@ -46,7 +46,9 @@ pub fn reach(track: &str, ring: &str, groups: &[(Group, String)], admitted: u64)
         .iter()
         .map(|(class, of)| {
             let n = sum(of);
-            let found = (sum(&all) == admitted).then(|| told_by(of, &all)).flatten();
+            let found = (sum(&all) == admitted)
+                .then(|| found_by(of, &all))
+                .flatten();
             let (terms, detail) = match found {
                 Some(Some(term)) => (
                     [&in_ring[..], std::slice::from_ref(&term)].concat(),
@@ -80,14 +82,18 @@ fn sum(groups: &[&Group]) -> u64 {
 }
 
 /// The term by which exactly these groups of a ring are found; none inside where they are all of it.
-fn told_by(of: &[&Group], all: &[&Group]) -> Option<Option<String>> {
+fn found_by(of: &[&Group], all: &[&Group]) -> Option<Option<String>> {
     if of.len() == all.len() {
         return Some(None);
     }
-    TERMS.iter().find_map(|term| {
-        let values: BTreeSet<String> = of.iter().map(|g| term(g)).collect();
+    TERMS.iter().find_map(|of_fact| {
+        let values: BTreeSet<String> = of.iter().map(|g| of_fact(g)).collect();
         let [value] = Vec::from_iter(values).try_into().ok()?;
-        let found: Vec<&Group> = all.iter().copied().filter(|g| term(g) == value).collect();
+        let found: Vec<&Group> = all
+            .iter()
+            .copied()
+            .filter(|g| of_fact(g) == value)
+            .collect();
         (found.len() == of.len()).then_some(Some(value))
     })
 }

@@ -56,7 +56,7 @@ pub fn of_sequence(state: SequenceState, kb: &str) -> Option<Warning> {
 }
 
 /// Of rollouts that run on the track.
-pub fn of_older(older: Older) -> Warning {
+pub fn of_older(older: &Older) -> Warning {
     let state = older.stored.rollout.state.word();
     let sentence = match (older.when, older.same) {
         (GivesWay::AtItsStart, true) => format!(
