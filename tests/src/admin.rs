@@ -22,8 +22,8 @@ use crate::node::configuration;
 use crate::wire::{Answer, Wire};
 
 pub use roles::{Holder, Place};
+pub(crate) use routes::{ADMIN, APPROVER, AUDITOR, OPERATOR, VIEWER, route, routes_below};
 pub use routes::{ROUTES, Reach, Route, routes_in_sources, shape};
-pub(crate) use routes::{ADMIN, OPERATOR, VIEWER, route, routes_below};
 pub use world::{Things, World};
 
 /// Tables that drivers and polls write by themselves.

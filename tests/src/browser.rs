@@ -126,7 +126,8 @@ impl Browser {
 
     /// The field of this label.
     async fn field(&self, label: &str) -> Value {
-        let find = "const all = [...document.querySelectorAll('input, select, textarea')].filter(visible);
+        let find =
+            "const all = [...document.querySelectorAll('input, select, textarea')].filter(visible);
                     return pick(all, arguments[0])";
         self.script(find, json!([label])).await
     }
@@ -218,8 +219,11 @@ impl Browser {
     /// Runs a script in the page, which may use the words above; its value.
     pub(crate) async fn script(&self, text: &str, arguments: Value) -> Value {
         let script = format!("{WORDS}{text}");
-        self.post("/execute/sync", json!({ "script": script, "args": arguments }))
-            .await
+        self.post(
+            "/execute/sync",
+            json!({ "script": script, "args": arguments }),
+        )
+        .await
     }
 
     /// A command of the developer tools.

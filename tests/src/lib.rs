@@ -49,7 +49,7 @@ pub use fleet::Ring;
 pub use lab::{Lab, Setup};
 pub use life::{codes, kinds};
 pub use node::Node;
-pub use pages::{OPEN, PAGES, pages_in_sources};
+pub use pages::{ENDS, OPEN, PAGES, pages_in_sources};
 pub use people::People;
 pub use process::Process;
 pub use visitor::{PASSWORD, SESSION, Visitor, encoded};

@@ -2,4 +2,4 @@
 
 mod routes;
 
-pub use routes::{OPEN, PAGES, pages_in_sources};
+pub use routes::{ENDS, OPEN, PAGES, pages_in_sources};

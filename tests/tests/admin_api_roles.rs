@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use server::store::people::Role;
-use tests::{Answer, Api, Holder, Place, ROUTES, Route, Things, World, assert_problem, routes_in_sources};
+use tests::{
+    Answer, Api, Holder, Place, ROUTES, Route, Things, World, assert_problem, routes_in_sources,
+};
 
 /// Somebody with a token.
 struct Person {
@@ -72,10 +74,7 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
                     continue;
                 }
                 let things = &world.things[usize::from(!own)];
-                let what = format!(
-                    "{} by {:?}, own track: {own}",
-                    route.call, person.holder
-                );
+                let what = format!("{} by {:?}, own track: {own}", route.call, person.holder);
                 check(
                     &what,
                     &make(&api, route, things, &person.token).await,
@@ -96,10 +95,7 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
                 if person.holder.expects(route, own) == 204 {
                     world.renew().await;
                     let things = &world.things[usize::from(!own)];
-                    let what = format!(
-                        "{} by {:?}, own track: {own}",
-                        route.call, person.holder
-                    );
+                    let what = format!("{} by {:?}, own track: {own}", route.call, person.holder);
                     check(&what, &make(&api, route, things, &person.token).await, 204);
                     check(&what, &make(&api, route, things, &person.token).await, 404);
                 }

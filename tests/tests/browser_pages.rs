@@ -62,7 +62,12 @@ async fn look_at_all(browser: &Browser, data: &str, paths: &[String], wrong: &mu
 }
 
 fn assert_fine(wrong: &[String]) {
-    assert!(wrong.is_empty(), "{} findings:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} findings:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,8 +76,15 @@ async fn every_page_is_fit_for_everybody() {
     let browser = Browser::of(&world.lab).await;
     let mut wrong = Vec::new();
     let link = world.lab.link(world.lab.people.mary).await;
-    let open = ["/sign-in".to_owned(), format!("/welcome/{link}"), "/welcome/x".to_owned()];
-    assert!(OPEN.iter().filter(|c| c.starts_with("GET ")).count() == 4, "a new open page: look at it here");
+    let open = [
+        "/sign-in".to_owned(),
+        format!("/welcome/{link}"),
+        "/welcome/x".to_owned(),
+    ];
+    assert!(
+        OPEN.iter().filter(|c| c.starts_with("GET ")).count() == 4,
+        "a new open page: look at it here"
+    );
     look_at_all(&browser, "signed out", &open, &mut wrong).await;
     world.lab.sign_in(&browser, world.lab.people.admin).await;
     look_at_all(&browser, "ordinary", &pages(&world.things[0]), &mut wrong).await;

@@ -24,7 +24,12 @@ async fn is_in(visitor: &Visitor) -> bool {
 
 /// The page without what was typed.
 fn said(page: &str) -> &str {
-    page.split_once(r#"id="refused""#).unwrap().1.split_once("</p>").unwrap().0
+    page.split_once(r#"id="refused""#)
+        .unwrap()
+        .1
+        .split_once("</p>")
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
@@ -62,19 +67,49 @@ async fn after_five_failures_also_the_right_password_waits() {
     for name in ["Ada Admin", "Nobody Here"] {
         let visitor = Visitor::of(&lab);
         for n in 0..5 {
-            assert_eq!(visitor.sign_in(name, "wrong").await.status, 422, "{name} {n}");
+            assert_eq!(
+                visitor.sign_in(name, "wrong").await.status,
+                422,
+                "{name} {n}"
+            );
         }
-        sql(&lab, "UPDATE sign_in_failure SET failures = 12 WHERE failures = 5").await;
+        sql(
+            &lab,
+            "UPDATE sign_in_failure SET failures = 12 WHERE failures = 5",
+        )
+        .await;
         let answer = visitor.sign_in(&name.to_uppercase(), PASSWORD).await;
         assert_eq!(answer.status, 429, "{name}");
-        assert!(answer.text().contains("Try again in 1"), "{}", answer.text());
+        assert!(
+            answer.text().contains("Try again in 1"),
+            "{}",
+            answer.text()
+        );
     }
     // Once the time is over it counts again, and failures are forgotten.
-    sql(&lab, "UPDATE sign_in_failure SET last_at = last_at - interval '10 minutes'").await;
+    sql(
+        &lab,
+        "UPDATE sign_in_failure SET last_at = last_at - interval '10 minutes'",
+    )
+    .await;
     let visitor = Visitor::of(&lab);
     assert_eq!(visitor.sign_in(" Ada Admin ", PASSWORD).await.status, 303);
-    assert_eq!(visitor.with_cookie(None).sign_in("Ada Admin", "wrong").await.status, 422);
-    assert_eq!(visitor.with_cookie(None).sign_in("Ada Admin", PASSWORD).await.status, 303);
+    assert_eq!(
+        visitor
+            .with_cookie(None)
+            .sign_in("Ada Admin", "wrong")
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        visitor
+            .with_cookie(None)
+            .sign_in("Ada Admin", PASSWORD)
+            .await
+            .status,
+        303
+    );
 }
 
 #[tokio::test]
@@ -108,9 +143,18 @@ async fn a_link_is_good_once_for_a_day_and_until_the_next_one() {
     let (people, visitor) = (lab.people, Visitor::of(&lab));
     let replaced = lab.link(people.anna).await;
     let link = format!("/welcome/{}", lab.link(people.anna).await);
-    assert_eq!(visitor.get(&format!("/welcome/{replaced}")).await.status, 404);
+    assert_eq!(
+        visitor.get(&format!("/welcome/{replaced}")).await.status,
+        404
+    );
     assert_eq!(visitor.get("/welcome/made-up").await.status, 404);
-    assert!(visitor.get(&link).await.text().contains("Welcome, Anna Novak"));
+    assert!(
+        visitor
+            .get(&link)
+            .await
+            .text()
+            .contains("Welcome, Anna Novak")
+    );
     let choose = async |password: &str, again: &str| {
         let body = encoded(&[("password", password), ("again", again)]);
         visitor.form(&link, &body).await
@@ -135,7 +179,12 @@ async fn a_link_is_good_once_for_a_day_and_until_the_next_one() {
     auth::set_enabled(pool, people.mary.0, false, by, lab.clock.now())
         .await
         .unwrap();
-    assert_eq!(late.get(&format!("/welcome/{of_the_disabled}")).await.status, 404);
+    assert_eq!(
+        late.get(&format!("/welcome/{of_the_disabled}"))
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -148,17 +197,30 @@ async fn a_link_works_also_where_somebody_is_signed_in() {
     let fields = [("password", NEW), ("again", NEW)];
     assert_eq!(visitor.form(&link, &encoded(&fields)).await.status, 403);
     let page = visitor.get(&link).await.text();
-    assert!(page.contains(&visitor.csrf().await), "the form has the session's token");
+    assert!(
+        page.contains(&visitor.csrf().await),
+        "the form has the session's token"
+    );
     assert_eq!(visitor.post(&link, &fields).await.status, 303);
     assert_ne!(visitor.cookie(), before);
-    assert!(visitor.get("/rollouts").await.text().contains("<b>Anna Novak</b>"));
+    assert!(
+        visitor
+            .get("/rollouts")
+            .await
+            .text()
+            .contains("<b>Anna Novak</b>")
+    );
 }
 
 #[tokio::test]
 async fn a_session_ends_after_an_hour_unused_and_after_twelve_in_any_case() {
     let lab = Lab::start().await;
     let visitor = lab.visitor(lab.people.admin).await;
-    sql(&lab, "UPDATE session SET expires_at = now() - interval '1 second'").await;
+    sql(
+        &lab,
+        "UPDATE session SET expires_at = now() - interval '1 second'",
+    )
+    .await;
     assert!(!is_in(&visitor).await);
 
     let visitor = lab.visitor(lab.people.admin).await;
@@ -181,11 +243,14 @@ async fn clicks_keep_a_session_alive_and_pages_by_themselves_do_not() {
     let almost = "UPDATE session SET expires_at = now() + interval '1 minute',
                   data = jsonb_set(data, '{who,touched}', to_jsonb(now() - interval '59 minutes'))";
     let left = async || {
-        let left = "SELECT extract(epoch FROM expires_at - now())::bigint FROM session WHERE $1 = ''";
+        let left =
+            "SELECT extract(epoch FROM expires_at - now())::bigint FROM session WHERE $1 = ''";
         lab.number(left, "").await
     };
     sql(&lab, almost).await;
-    let by_itself = visitor.request(Method::GET, "/rollouts").header("hx-request", "true");
+    let by_itself = visitor
+        .request(Method::GET, "/rollouts")
+        .header("hx-request", "true");
     assert_eq!(visitor.send(by_itself).await.status, 200);
     assert!(left().await <= 60);
     assert!(is_in(&visitor).await);
@@ -205,14 +270,26 @@ async fn the_cookie_changes_when_rights_grow_and_the_old_one_is_worth_nothing() 
 
     let stolen = fixed.with_cookie(first.clone());
     let csrf = fixed.csrf().await;
-    assert_eq!(fixed.post("/step-up", &[("password", "wrong")]).await.status, 422);
+    assert_eq!(
+        fixed
+            .post("/step-up", &[("password", "wrong")])
+            .await
+            .status,
+        422
+    );
     assert_eq!(fixed.cookie(), first);
-    let done = fixed.post("/step-up", &[("password", PASSWORD), ("next", "/rollouts")]).await;
+    let done = fixed
+        .post("/step-up", &[("password", PASSWORD), ("next", "/rollouts")])
+        .await;
     assert_eq!((done.status, done.header("location")), (303, "/rollouts"));
     assert_ne!(fixed.cookie(), first);
     assert!(is_in(&fixed).await);
     assert!(!is_in(&stolen).await);
-    assert_eq!(fixed.csrf().await, csrf, "pages that are open elsewhere still work");
+    assert_eq!(
+        fixed.csrf().await,
+        csrf,
+        "pages that are open elsewhere still work"
+    );
 }
 
 #[tokio::test]
@@ -224,7 +301,16 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_other_hosts() {
     assert!(cookie.starts_with("__Host-ringfence="), "{cookie}");
     let mut attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
     attributes.sort_unstable();
-    assert_eq!(attributes, ["HttpOnly", "Max-Age=3600", "Path=/", "SameSite=Lax", "Secure"]);
+    assert_eq!(
+        attributes,
+        [
+            "HttpOnly",
+            "Max-Age=3600",
+            "Path=/",
+            "SameSite=Lax",
+            "Secure"
+        ]
+    );
     // What is stored is no cookie.
     let id = cookie.split(['=', ';']).nth(1).unwrap();
     let row: (Vec<u8>, String) = sqlx::query_as("SELECT hash, data::text FROM session")
@@ -234,7 +320,10 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_other_hosts() {
     assert!(!row.1.contains(id) && !row.1.contains(PASSWORD));
     assert_eq!(row.0.len(), 32);
     // Who has not signed in gets none.
-    assert_eq!(Visitor::of(&lab).get("/sign-in").await.header("set-cookie"), "");
+    assert_eq!(
+        Visitor::of(&lab).get("/sign-in").await.header("set-cookie"),
+        ""
+    );
 }
 
 #[tokio::test]
@@ -244,7 +333,10 @@ async fn signing_out_ends_the_session_and_no_other() {
     let elsewhere = lab.visitor(lab.people.admin).await;
     let stolen = visitor.with_cookie(visitor.cookie());
     let answer = visitor.post("/sign-out", &[]).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/sign-in"));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/sign-in")
+    );
     assert!(answer.header("set-cookie").contains("Max-Age=0"));
     assert!(!is_in(&stolen).await);
     assert!(is_in(&elsewhere).await);
@@ -254,19 +346,31 @@ async fn signing_out_ends_the_session_and_no_other() {
 async fn all_sessions_of_somebody_end_with_a_new_password_and_when_they_are_shut_out() {
     let lab = Lab::start().await;
     let (people, pool) = (lab.people, &lab.database.pool);
-    let (one, two) = (lab.visitor(people.anna).await, lab.visitor(people.anna).await);
+    let (one, two) = (
+        lab.visitor(people.anna).await,
+        lab.visitor(people.anna).await,
+    );
     let other = lab.visitor(people.mary).await;
     let link = lab.link(people.anna).await;
     let body = encoded(&[("password", NEW), ("again", NEW)]);
     let chosen = Visitor::of(&lab);
-    assert_eq!(chosen.form(&format!("/welcome/{link}"), &body).await.status, 303);
+    assert_eq!(
+        chosen.form(&format!("/welcome/{link}"), &body).await.status,
+        303
+    );
     assert!(!is_in(&one).await && !is_in(&two).await);
     assert!(is_in(&chosen).await && is_in(&other).await);
 
     for enabled in [false, true] {
-        auth::set_enabled(pool, people.anna.0, enabled, people.admin.0, lab.clock.now())
-            .await
-            .unwrap();
+        auth::set_enabled(
+            pool,
+            people.anna.0,
+            enabled,
+            people.admin.0,
+            lab.clock.now(),
+        )
+        .await
+        .unwrap();
         assert!(!is_in(&chosen).await, "enabled: {enabled}");
     }
     assert!(is_in(&other).await);
@@ -279,7 +383,10 @@ async fn a_session_that_ends_while_a_request_is_under_way_stays_ended() {
     sql(&lab, "UPDATE session SET data = jsonb_set(data, '{who,touched}', to_jsonb(now() - interval '5 minutes'))").await;
     // The page has read its session and waits for the database; meanwhile the session is ended.
     let mut tx = lab.database.pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE rollout IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    sqlx::raw_sql("LOCK TABLE rollout IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     let slow = visitor.with_cookie(visitor.cookie());
     let under_way = tokio::spawn(async move { slow.get("/rollouts").await.status });
     tests::eventually("the page waits", async || {
@@ -291,7 +398,11 @@ async fn a_session_that_ends_while_a_request_is_under_way_stays_ended() {
     sql(&lab, "DELETE FROM session").await;
     tx.rollback().await.unwrap();
     assert_eq!(under_way.await.unwrap(), 200, "it was let in when it came");
-    assert_eq!(lab.number("SELECT count(*) FROM session WHERE $1 = ''", "").await, 0);
+    assert_eq!(
+        lab.number("SELECT count(*) FROM session WHERE $1 = ''", "")
+            .await,
+        0
+    );
     assert!(!is_in(&visitor).await);
 }
 
@@ -304,7 +415,11 @@ async fn forms_come_from_pages_of_the_same_session() {
     assert_ne!(csrf, foreign);
     for token in ["", "x", &foreign, &csrf.to_uppercase(), &format!("{csrf}0")] {
         let body = encoded(&[("csrf", token)]);
-        assert_eq!(visitor.form("/sign-out", &body).await.status, 403, "{token:?}");
+        assert_eq!(
+            visitor.form("/sign-out", &body).await.status,
+            403,
+            "{token:?}"
+        );
     }
     assert_eq!(visitor.form("/sign-out", "").await.status, 403);
     let body = encoded(&[("csrf", &csrf)]);
@@ -323,15 +438,31 @@ async fn forms_come_from_pages_of_the_same_session() {
         }
         // Nor is anybody signed in from elsewhere.
         let stranger = Visitor::of(&lab);
-        let request = stranger.request(Method::POST, "/sign-in").header(name, value);
+        let request = stranger
+            .request(Method::POST, "/sign-in")
+            .header(name, value);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let fields = encoded(&[("name", "Anna Novak"), ("password", PASSWORD)]);
-        assert_eq!(stranger.send(request.body(fields)).await.status, 403, "{name}: {value}");
+        assert_eq!(
+            stranger.send(request.body(fields)).await.status,
+            403,
+            "{name}: {value}"
+        );
     }
     // Other media types, which other sites can send without asking.
-    for kind in ["text/plain", "application/json", "multipart/form-data; boundary=x"] {
-        let request = visitor.request(Method::POST, "/sign-out").header("content-type", kind);
-        assert_eq!(visitor.send(request.body(body.clone())).await.status, 415, "{kind}");
+    for kind in [
+        "text/plain",
+        "application/json",
+        "multipart/form-data; boundary=x",
+    ] {
+        let request = visitor
+            .request(Method::POST, "/sign-out")
+            .header("content-type", kind);
+        assert_eq!(
+            visitor.send(request.body(body.clone())).await.status,
+            415,
+            "{kind}"
+        );
     }
     let large = format!("{body}&x={}", "a".repeat(1024 * 1024));
     assert_eq!(visitor.form("/sign-out", &large).await.status, 413);
@@ -344,18 +475,31 @@ async fn a_session_is_worth_nothing_at_the_api() {
     let visitor = lab.visitor(lab.people.admin).await;
     for path in ["/api/v1/rollouts", "/api/v1/people", "/api/agent/v1/poll"] {
         let answer = visitor.get(path).await;
-        assert!(matches!(answer.status, 401 | 404 | 405), "{path}: {}", answer.status);
+        assert!(
+            matches!(answer.status, 401 | 404 | 405),
+            "{path}: {}",
+            answer.status
+        );
     }
     let cookie = visitor.cookie().unwrap();
     let request = Visitor::of(&lab).request(Method::GET, "/api/v1/rollouts");
-    let answer = visitor.send(request.header(AUTHORIZATION, format!("Bearer {cookie}"))).await;
+    let answer = visitor
+        .send(request.header(AUTHORIZATION, format!("Bearer {cookie}")))
+        .await;
     assert_eq!(answer.status, 401);
 }
 
 #[tokio::test]
 async fn two_cookies_or_a_broken_one_are_no_session_and_no_failure() {
     let lab = Lab::start().await;
-    for cookie in ["x", "", "\"", "=", "AAAAAAAAAAAAAAAAAAAAAA", &"A".repeat(5000)] {
+    for cookie in [
+        "x",
+        "",
+        "\"",
+        "=",
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        &"A".repeat(5000),
+    ] {
         let visitor = Visitor::of(&lab);
         let request = visitor.request(Method::GET, "/rollouts");
         let request = request.header(COOKIE, format!("{SESSION}={cookie}"));
@@ -379,20 +523,42 @@ async fn nobody_is_led_elsewhere() {
         " //evil.example",
     ] {
         let visitor = Visitor::of(&lab);
-        let page = visitor.get(&format!("/sign-in?{}", encoded(&[("next", next)]))).await;
-        assert!(page.text().contains(r#"name="next" value="/overview""#), "{next:?}");
+        let page = visitor
+            .get(&format!("/sign-in?{}", encoded(&[("next", next)])))
+            .await;
+        assert!(
+            page.text().contains(r#"name="next" value="/overview""#),
+            "{next:?}"
+        );
         let body = encoded(&[("name", &name), ("password", PASSWORD), ("next", next)]);
         let answer = visitor.form("/sign-in", &body).await;
-        assert_eq!((answer.status, answer.header("location")), (303, "/overview"), "{next:?}");
-        assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1, "{next:?}");
-        let again = visitor.get(&format!("/sign-in?{}", encoded(&[("next", next)]))).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, "/overview"),
+            "{next:?}"
+        );
+        assert_eq!(
+            answer.headers.get_all("set-cookie").iter().count(),
+            1,
+            "{next:?}"
+        );
+        let again = visitor
+            .get(&format!("/sign-in?{}", encoded(&[("next", next)])))
+            .await;
         assert_eq!(again.header("location"), "/overview", "{next:?}");
         let fields = [("password", PASSWORD), ("next", next)];
-        assert_eq!(visitor.post("/step-up", &fields).await.header("location"), "/overview");
+        assert_eq!(
+            visitor.post("/step-up", &fields).await.header("location"),
+            "/overview"
+        );
     }
     let back = Visitor::of(&lab).get("/rollouts?track=a%26b&before=").await;
     let next = encoded(&[("next", "/rollouts?track=a%26b&before=")]);
-    assert_eq!(back.header("location"), format!("/sign-in?{next}"), "with its filter");
+    assert_eq!(
+        back.header("location"),
+        format!("/sign-in?{next}"),
+        "with its filter"
+    );
 }
 
 #[tokio::test]
@@ -407,8 +573,13 @@ async fn what_can_not_be_taken_back_needs_the_password_of_the_last_ten_minutes()
     for action in ["clear-halt", "request-override"] {
         let path = format!("/rollouts/{rollout}/{action}");
         let asked = visitor.get(&path).await.text();
-        assert!(asked.contains("Confirm it is you") && !asked.contains("<textarea"), "{asked}");
-        let answer = visitor.post(&path, &[("reason", "seen and understood")]).await;
+        assert!(
+            asked.contains("Confirm it is you") && !asked.contains("<textarea"),
+            "{asked}"
+        );
+        let answer = visitor
+            .post(&path, &[("reason", "seen and understood")])
+            .await;
         assert_eq!(answer.status, 303);
         assert!(answer.header("location").starts_with("/step-up?next="));
     }
@@ -417,7 +588,9 @@ async fn what_can_not_be_taken_back_needs_the_password_of_the_last_ten_minutes()
     assert_eq!(answer.status, 303);
     let path = format!("/rollouts/{rollout}/clear-halt");
     assert!(visitor.get(&path).await.text().contains("<textarea"));
-    let answer = visitor.post(&path, &[("reason", "seen and understood")]).await;
+    let answer = visitor
+        .post(&path, &[("reason", "seen and understood")])
+        .await;
     assert_eq!(answer.status, 303, "{}", answer.text());
     assert_ne!(lab.state(rollout).await.word(), "halted");
 }
@@ -426,19 +599,40 @@ async fn what_can_not_be_taken_back_needs_the_password_of_the_last_ten_minutes()
 async fn guesses_at_the_step_up_count_and_it_takes_ones_own_password() {
     let lab = Lab::start().await;
     // Names may differ in capitals alone: neither of the two is the other.
-    let twin = PersonId(lab.person("ada admin", &[(server::store::people::Role::Viewer, None)]).await);
+    let twin = PersonId(
+        lab.person("ada admin", &[(server::store::people::Role::Viewer, None)])
+            .await,
+    );
     let ada = lab.visitor(lab.people.admin).await;
     let link = lab.link(twin).await;
     let body = encoded(&[("password", NEW), ("again", NEW)]);
     let other = Visitor::of(&lab);
-    assert_eq!(other.form(&format!("/welcome/{link}"), &body).await.status, 303);
+    assert_eq!(
+        other.form(&format!("/welcome/{link}"), &body).await.status,
+        303
+    );
     assert_eq!(ada.post("/step-up", &[("password", NEW)]).await.status, 422);
-    assert_eq!(other.post("/step-up", &[("password", PASSWORD)]).await.status, 422);
-    assert_eq!(other.post("/step-up", &[("password", NEW)]).await.status, 303);
+    assert_eq!(
+        other
+            .post("/step-up", &[("password", PASSWORD)])
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        other.post("/step-up", &[("password", NEW)]).await.status,
+        303
+    );
     for _ in 0..5 {
-        assert_eq!(ada.post("/step-up", &[("password", "wrong")]).await.status, 422);
+        assert_eq!(
+            ada.post("/step-up", &[("password", "wrong")]).await.status,
+            422
+        );
     }
-    assert_eq!(ada.post("/step-up", &[("password", PASSWORD)]).await.status, 429);
+    assert_eq!(
+        ada.post("/step-up", &[("password", PASSWORD)]).await.status,
+        429
+    );
 }
 
 #[tokio::test]
@@ -452,19 +646,42 @@ async fn pages_say_what_browsers_may_do_with_them() {
         (stranger.get("/sign-in").await, "the sign-in"),
         (stranger.get("/rollouts").await, "a redirect"),
         (
-            stranger.send(stranger.request(Method::GET, "/nothing").header("accept", "text/html")).await,
+            stranger
+                .send(
+                    stranger
+                        .request(Method::GET, "/nothing")
+                        .header("accept", "text/html"),
+                )
+                .await,
             "nothing",
         ),
     ] {
         let policy = answer.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{what}: {policy}");
-        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{what}");
-        assert!(policy.contains("form-action 'self'") && !policy.contains("unsafe"), "{what}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
+            "{what}: {policy}"
+        );
+        assert!(
+            policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"),
+            "{what}"
+        );
+        assert!(
+            policy.contains("form-action 'self'") && !policy.contains("unsafe"),
+            "{what}"
+        );
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
         assert_eq!(answer.header("referrer-policy"), "same-origin", "{what}");
         assert_eq!(answer.header("cache-control"), "no-store", "{what}");
-        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{what}");
-        assert_eq!(answer.header("strict-transport-security"), "", "{what}: without TLS");
+        assert_eq!(
+            answer.header("cross-origin-opener-policy"),
+            "same-origin",
+            "{what}"
+        );
+        assert_eq!(
+            answer.header("strict-transport-security"),
+            "",
+            "{what}: without TLS"
+        );
     }
 }
 

@@ -292,7 +292,10 @@ mod tests {
             ]
         };
         let who = |name| called(accounts(), name).map(|a| a.id.as_u128());
-        assert_eq!((who("Anna"), who("anna"), who("ANNA")), (Some(1), Some(2), None));
+        assert_eq!(
+            (who("Anna"), who("anna"), who("ANNA")),
+            (Some(1), Some(2), None)
+        );
         assert_eq!((who("mARY"), who("Kai"), who("")), (Some(3), None, None));
     }
 

@@ -60,6 +60,8 @@ impl World {
         let by = lab.people.operator;
         let draft = lab.control.add_sequence(&content, by).await.unwrap();
         shared.put("person", &person);
+        shared.put("nobody", &Uuid::nil());
+        shared.put("long", &"x".repeat(101));
         shared.put("disabled", &disabled);
         shared.put("sequence", &sequence);
         shared.put("draft", &draft);

@@ -80,8 +80,11 @@ impl Browser {
             { "name": "prefers-color-scheme", "value": scheme },
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]);
-        self.tools("Emulation.setEmulatedMedia", json!({ "features": features }))
-            .await;
+        self.tools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": features }),
+        )
+        .await;
         let size =
             json!({ "width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.tools("Emulation.setDeviceMetricsOverride", size).await;

@@ -54,11 +54,7 @@ pub fn with_package_manager(packages: &Packages) {
         let install = ["install", "-y", "-q", "--no-install-recommends"];
         attempt(privileged("apt-get").args(install).args(packages.apt));
     } else if has("dnf") {
-        attempt(
-            privileged("dnf")
-                .args(["install", "-y"])
-                .args(packages.dnf),
-        );
+        attempt(privileged("dnf").args(["install", "-y"]).args(packages.dnf));
     }
 }
 
