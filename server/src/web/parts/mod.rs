@@ -9,6 +9,7 @@ mod halt_chart;
 mod heat;
 mod limit;
 mod rail;
+mod read_back;
 mod state;
 mod tally;
 mod when;

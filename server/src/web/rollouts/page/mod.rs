@@ -7,6 +7,7 @@ mod halt;
 mod head;
 mod history;
 mod policy;
+mod rail;
 mod record;
 mod stages;
 #[cfg(test)]
