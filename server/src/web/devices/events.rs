@@ -114,16 +114,23 @@ pub fn oobe_phase(phase: &str) -> String {
     .replace('_', " ")
 }
 
-/// A code with its name, meaning and what helps, as far as they are known.
+/// A code with its name and meaning, as far as they are known.
 pub fn code(text: &str) -> String {
     let known = text.parse::<HResult>().ok().and_then(error_code);
     match known {
-        Some(known) => format!(
-            "{text} {}. {} {}",
-            known.name, known.meaning, known.remediation
-        ),
+        Some(known) => format!("{text} {}. {}", known.name, known.meaning),
         None => text.to_owned(),
     }
+}
+
+/// What helps against the failure that an event tells of.
+pub fn remedy(kind: &str, body: &Value) -> Option<&'static str> {
+    let failed = matches!(kind, "failed" | "rolled_back");
+    let code = text(body, "code")
+        .parse::<HResult>()
+        .ok()
+        .filter(|_| failed)?;
+    error_code(code).map(|known| known.remediation.as_str())
 }
 
 /// More of what happened, as a sentence.

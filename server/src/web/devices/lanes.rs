@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::axis::{Axis, Tick};
-use super::events::{detail, lasting, oobe_phase, what};
+use super::events::{detail, lasting, oobe_phase, remedy, what};
 use crate::store::events::LoggedEvent;
 use crate::web::frame::Frame;
 use crate::web::parts::{State as Chip, When};
@@ -73,6 +73,8 @@ pub struct StepRow {
     pub step: Option<Chip>,
     /// More of it.
     pub detail: String,
+    /// What helps.
+    pub remedy: Option<&'static str>,
     /// Until the next of its lane.
     pub took: String,
 }
@@ -184,6 +186,7 @@ impl Timeline {
                     oobe,
                     step,
                     detail: detail(&event.kind, &event.body),
+                    remedy: remedy(&event.kind, &event.body),
                     took: took.unwrap_or_default(),
                 }
             })
