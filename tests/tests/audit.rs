@@ -216,7 +216,10 @@ async fn pages_backwards_and_forwards_are_the_same_entries() {
     assert_eq!(seen, numbers(&all));
     let next = audit::newer(&mut conn, everything, 1, 2).await.unwrap();
     assert_eq!(numbers(&next), [3, 2]);
-    assert_eq!(audit::length(&mut conn).await.unwrap(), all.len() as i64);
+    assert_eq!(
+        audit::length(&mut conn).await.unwrap(),
+        i64::try_from(all.len()).unwrap()
+    );
     let nobody = audit::Wanted {
         by_nobody: true,
         action: Some("device_enrolled"),
