@@ -192,3 +192,53 @@ async fn invariant_15_a_decision_whose_inputs_were_changed_is_found() {
         1
     );
 }
+
+#[tokio::test]
+async fn pages_backwards_and_forwards_are_the_same_entries() {
+    let lab = Lab::start().await;
+    lab.ring("broad", 3).await;
+    lab.rollout("KB5079391").await;
+    let mut conn = lab.conn().await;
+    let all = audit::page(&mut conn, None, 0, 1000).await.unwrap();
+    let numbers = |entries: &[audit::Stored]| entries.iter().map(|e| e.n).collect::<Vec<_>>();
+    let everything = audit::Wanted::default();
+    let mut seen = Vec::new();
+    let mut before = i64::MAX;
+    loop {
+        let page = audit::older(&mut conn, everything, before, 2)
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        before = last.n;
+        seen.extend(numbers(&page));
+    }
+    seen.reverse();
+    assert_eq!(seen, numbers(&all));
+    let next = audit::newer(&mut conn, everything, 1, 2).await.unwrap();
+    assert_eq!(numbers(&next), [3, 2]);
+    assert_eq!(
+        audit::length(&mut conn).await.unwrap(),
+        i64::try_from(all.len()).unwrap()
+    );
+    let nobody = audit::Wanted {
+        by_nobody: true,
+        action: Some("device_enrolled"),
+        ..everything
+    };
+    let found = audit::older(&mut conn, nobody, i64::MAX, 10).await.unwrap();
+    assert_eq!(found.len(), 3);
+    let about = audit::Wanted {
+        subject: Some(&found[0].subject),
+        from: Some(found[0].at),
+        to: Some(found[0].at + chrono::TimeDelta::seconds(1)),
+        ..everything
+    };
+    let found = audit::newer(&mut conn, about, 0, 10).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let not_then = audit::Wanted {
+        to: about.from,
+        ..about
+    };
+    let none = audit::older(&mut conn, not_then, i64::MAX, 10).await;
+    assert!(none.unwrap().is_empty());
+}

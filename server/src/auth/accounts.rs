@@ -314,7 +314,8 @@ async fn someone_administers(conn: &mut PgConnection) -> Result<(), OpError> {
         return Ok(());
     }
     Err(OpError::Conflict(
-        "nobody would be left who administers all tracks".into(),
+        "nobody would be left who administers all tracks: give somebody else that role first"
+            .into(),
     ))
 }
 

@@ -91,7 +91,13 @@ pub fn check(password: &SecretString, name: &str) -> Result<(), OpError> {
     // The user's inputs are matched as words: the parts of a name count as well as the whole.
     let mut known: Vec<&str> = name.split_whitespace().collect();
     known.extend([name, "ringfence"]);
-    if zxcvbn(text, &known).score() < Score::Three {
+    // One's own name adds nothing, however often it stands there: what is left has to be enough.
+    let mut rest = text.to_lowercase();
+    for part in name.split_whitespace().filter(|p| p.chars().count() > 2) {
+        rest = rest.replace(&part.to_lowercase(), "");
+    }
+    let score = |text: &str| zxcvbn(text, &known).score();
+    if score(text).min(score(&rest)) < Score::Three {
         return wrong("a password that is harder to guess: several unrelated words, for example");
     }
     Ok(())

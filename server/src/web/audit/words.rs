@@ -176,6 +176,9 @@ fn object(entry: &Stored, names: &Names) -> Piece {
             let text = text.unwrap_or_else(|| "a sequence".to_owned());
             name(text, Some(format!("/sequences/{id}")))
         }
+        "person" if entry.actor == Some(id) && entry.action == "token_revoked" => {
+            plain("their own")
+        }
         "person" if entry.actor == Some(id) => plain("themselves"),
         "person" => person(id, names),
         "track" => track(id, names),
