@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use tests::{Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape};
+use tests::{
+    Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape,
+};
 
 /// Of the things that fill the paths, the request for events stays open: only its head is looked at.
 async fn make(visitor: &Visitor, route: &Route, things: &Things, csrf: &str) -> Answer {
@@ -58,13 +60,12 @@ async fn every_page_lets_in_exactly_whom_the_table_names() {
     let mut people = Vec::new();
     for holder in Holder::everybody(&world).await {
         let visitor = world.lab.visitor(holder.person()).await;
-        let csrf: String = sqlx::query_scalar(
-            "SELECT data -> 'who' ->> 'csrf' FROM session WHERE person_id = $1",
-        )
-        .bind(holder.id)
-        .fetch_one(&world.lab.database.pool)
-        .await
-        .unwrap();
+        let csrf: String =
+            sqlx::query_scalar("SELECT data -> 'who' ->> 'csrf' FROM session WHERE person_id = $1")
+                .bind(holder.id)
+                .fetch_one(&world.lab.database.pool)
+                .await
+                .unwrap();
         people.push((holder, visitor, csrf));
     }
     let before = world.lab.digests().await;
@@ -112,7 +113,12 @@ async fn who_is_not_signed_in_is_asked_to() {
             "/overview".to_owned()
         };
         let back = tests::encoded(&[("next", &back)]);
-        assert_eq!(answer.header("location"), format!("/sign-in?{back}"), "{}", route.call);
+        assert_eq!(
+            answer.header("location"),
+            format!("/sign-in?{back}"),
+            "{}",
+            route.call
+        );
         // A token of the API is worth nothing at pages.
         let request = stranger.request(route.method(), &path).bearer_auth(&token);
         let answer = stranger.send(request).await;
@@ -129,18 +135,35 @@ async fn who_is_not_signed_in_is_asked_to() {
 #[tokio::test]
 async fn lists_hold_nothing_of_tracks_that_one_can_not_see() {
     let world = World::build().await;
-    let admin = Holder::add(&world, Some(server::store::people::Role::Admin), tests::Place::Own).await;
+    let admin = Holder::add(
+        &world,
+        Some(server::store::people::Role::Admin),
+        tests::Place::Own,
+    )
+    .await;
     let visitor = world.lab.visitor(admin.person()).await;
     for route in PAGES {
-        if route.method() != Method::GET || route.path() == "/live" || holder_has_not(&admin, route) {
+        if route.method() != Method::GET || route.path() == "/live" || holder_has_not(&admin, route)
+        {
             continue;
         }
-        let page = visitor.get(&world.things[0].fill(route.path())).await.text();
+        let page = visitor
+            .get(&world.things[0].fill(route.path()))
+            .await
+            .text();
         for thing in ["track", "rollout", "request", "device", "enrolment"] {
             let id = world.things[1].id(thing);
-            assert!(!page.contains(id), "{} shows another track's {thing}", route.call);
+            assert!(
+                !page.contains(id),
+                "{} shows another track's {thing}",
+                route.call
+            );
         }
-        assert!(!page.contains("Elsewhere"), "{} names another track", route.call);
+        assert!(
+            !page.contains("Elsewhere"),
+            "{} names another track",
+            route.call
+        );
     }
 }
 

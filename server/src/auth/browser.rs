@@ -162,7 +162,7 @@ pub async fn sessions_of(
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<OpenSession>> {
     let stored = store::sessions_of(conn, person, now).await?;
-    let read = |data: serde_json::Value| serde_json::from_value::<Who>(data.get(KEY)?.clone()).ok();
+    let read = |data: Value| serde_json::from_value::<Who>(data.get(KEY)?.clone()).ok();
     let mut open: Vec<OpenSession> = stored
         .into_iter()
         .filter_map(read)

@@ -287,7 +287,6 @@ pub type Shown = Result<Response, Failure>;
 /// Shows a page.
 #[expect(
     clippy::unnecessary_wraps,
-    clippy::needless_pass_by_value,
     reason = "handlers end with it"
 )]
 pub fn show(page: impl Template) -> Shown {

@@ -90,7 +90,7 @@ fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
         return matches!(site, "same-origin" | "none");
     }
     // HTTP/2 names the host in the address.
-    let host = uri.authority().map(|a| a.as_str());
+    let host = uri.authority().map(axum::http::uri::Authority::as_str);
     match (text(header::ORIGIN), text(header::HOST).or(host)) {
         (Some(origin), Some(host)) => origin
             .split_once("://")
@@ -117,9 +117,9 @@ async fn form(headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
 
 /// The fields, if the form brings the session's token along. Without a session there is nothing to protect but the
 /// sign-in, for which its origin is looked at.
-fn checked(body: Bytes, browser: Option<&Browser>) -> Result<Fields, Failure> {
+fn checked(body: &Bytes, browser: Option<&Browser>) -> Result<Fields, Failure> {
     let (mut fields, mut token) = (Vec::new(), None);
-    for (name, value) in form_urlencoded::parse(&body) {
+    for (name, value) in form_urlencoded::parse(body) {
         if value.contains('\0') || name.contains('\0') {
             return Err(OpError::field("form", "no NUL character in any field").into());
         }

@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use engine::words::{number, ratio, share};
 
-use super::DeviceCount;
+use super::Tally;
 
 /// Share from which a cell is of the middle, and of the highest colour.
 const WARM: f64 = 0.02;
@@ -13,14 +13,14 @@ const HOT: f64 = 0.05;
 /// A cell: devices, coloured by their share of the row.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    count: DeviceCount,
+    count: Tally,
     class: &'static str,
     of: String,
 }
 
 impl Cell {
     /// `n` of the row's `whole`. One device is never hot: it can not be told from chance.
-    pub fn new(count: DeviceCount, n: u64, whole: u64) -> Self {
+    pub fn new(count: Tally, n: u64, whole: u64) -> Self {
         let rate = ratio(n, whole);
         let class = match n {
             0 => "h0",
@@ -42,7 +42,7 @@ pub struct HeatRow {
     /// What its devices have in common.
     pub name: String,
     /// Started devices.
-    pub started: DeviceCount,
+    pub started: Tally,
     /// All in trouble, with their share.
     pub any: String,
     /// One per column.

@@ -2,7 +2,6 @@
 
 mod bar;
 mod class;
-mod devices;
 pub(crate) mod gate;
 mod glyph;
 mod halt_chart;
@@ -16,7 +15,6 @@ mod when;
 
 pub use bar::{Bar, Slice};
 pub use class::{Class, class_words};
-pub use devices::{DeviceCount, device_list, term};
 pub use engine::words::{number, part, share};
 pub use gate::{GateTable, criterion_name};
 pub use glyph::{GlyphRing, RingGlyph};
@@ -25,7 +23,7 @@ pub use heat::{Cell, HeatMap, HeatRow};
 pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
-pub use tally::Tally;
+pub use tally::{Tally, device_list, term};
 pub use when::When;
 
 /// What is around a page without navigation: sign-in and failures.
@@ -68,9 +66,9 @@ pub struct Choice {
 
 impl Choice {
     /// An option.
-    pub fn new(value: impl ToString, text: impl Into<String>, selected: bool) -> Self {
+    pub fn new(value: impl std::fmt::Display, text: impl Into<String>, selected: bool) -> Self {
         Self {
-            value: value.to_string(),
+            value: format!("{value}"),
             text: text.into(),
             selected,
         }

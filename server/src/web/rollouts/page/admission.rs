@@ -6,14 +6,14 @@ use engine::words;
 
 use super::Read;
 use crate::views::{AdmissionLine, Ruling};
-use crate::web::parts::{Bar, DeviceCount, Slice, number};
+use crate::web::parts::{Bar, Slice, Tally, number};
 
 /// The panel.
 pub struct Admission {
     /// Ring.
     pub ring: String,
     /// Devices in progress.
-    pub unresolved: DeviceCount,
+    pub unresolved: Tally,
     /// What rules, in a sentence.
     pub sentence: String,
     /// Limits.
@@ -76,7 +76,7 @@ impl Admission {
         ));
         Some(Self {
             ring: line.ring.clone(),
-            unresolved: DeviceCount::plain(line.unresolved),
+            unresolved: Tally::plain(line.unresolved),
             sentence: sentence(line),
             limits,
             cohorts: cohorts(line),

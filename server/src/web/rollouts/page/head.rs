@@ -10,9 +10,7 @@ use super::policy::preset_word;
 use super::stages::done;
 use crate::auth::Caller;
 use crate::web::frame::Frame;
-use crate::web::parts::{
-    DeviceCount, GlyphRing, Icon, Link, RingGlyph, State as Chip, Tone, share,
-};
+use crate::web::parts::{GlyphRing, Icon, Link, RingGlyph, State as Chip, Tally, Tone, share};
 
 /// Reasons that the head shows in full; the gate has all of them.
 const REASONS: usize = 4;
@@ -32,9 +30,9 @@ pub struct Head {
     /// Devices were counted: it ran.
     pub counted: bool,
     /// Devices that have it.
-    pub done: DeviceCount,
+    pub done: Tally,
     /// Devices it is for.
-    pub whole: DeviceCount,
+    pub whole: Tally,
     /// Their share.
     pub share: String,
     /// Why it waits: first the strongest reason.
@@ -87,10 +85,10 @@ impl Head {
             state,
             counted: whole > 0,
             done: match n == own {
-                true => DeviceCount::new(n, &read.devices("state:succeeded")),
-                false => DeviceCount::plain(n),
+                true => Tally::of(n, &read.devices("state:succeeded")),
+                false => Tally::plain(n),
             },
-            whole: DeviceCount::new(whole, &read.devices("")),
+            whole: Tally::of(whole, &read.devices("")),
             share: share(words::ratio(n, whole)),
             reasons,
             more_reasons,

@@ -6,7 +6,7 @@ use engine::rollout::{RolloutState, Scope};
 use super::Read;
 use super::policy::{policy_lines, preset_word};
 use crate::web::frame::Frame;
-use crate::web::parts::{DeviceCount, Link, When, term};
+use crate::web::parts::{Link, Tally, When, term};
 
 /// The panel.
 pub struct Record {
@@ -41,7 +41,7 @@ pub struct Policy {
     /// Ring.
     pub ring: String,
     /// All of the ring's devices in this rollout.
-    pub devices: DeviceCount,
+    pub devices: Tally,
     /// A line each.
     pub lines: Vec<(&'static str, String)>,
 }
@@ -85,7 +85,7 @@ impl Record {
                     let query = read.devices(&term("ring", &stage.ring_name));
                     Policy {
                         ring: stage.ring_name.clone(),
-                        devices: DeviceCount::new(n, &query),
+                        devices: Tally::of(n, &query),
                         lines: policy_lines(&stage.policy),
                     }
                 })

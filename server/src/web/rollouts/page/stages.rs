@@ -7,7 +7,7 @@ use engine::words;
 use super::{Read, rail};
 use crate::views::StageLine;
 use crate::web::frame::Frame;
-use crate::web::parts::{Bar, DeviceCount, Slice, StageRail, number, term};
+use crate::web::parts::{Bar, Slice, StageRail, Tally, number, term};
 
 /// One state of devices: word in lists, head of the column, colour, hatched.
 struct Kind {
@@ -147,7 +147,7 @@ pub struct Row {
     /// Devices that the rollout is for.
     pub whole: String,
     /// One per column.
-    pub cells: Vec<DeviceCount>,
+    pub cells: Vec<Tally>,
 }
 
 /// The panel.
@@ -271,10 +271,10 @@ fn row(
             .map(|kind| {
                 if kind.state.starts_with("earlier") {
                     // They belong to other rollouts: no query of this one finds them.
-                    return DeviceCount::plain(n(kind));
+                    return Tally::plain(n(kind));
                 }
                 let query = read.devices(&format!("{ring} state:{}", kind.state));
-                DeviceCount::new(n(kind), &query)
+                Tally::of(n(kind), &query)
             })
             .collect(),
     }

@@ -8,7 +8,7 @@ use engine::words::{number, part};
 use super::Read;
 use crate::store::progress::{ModelTrouble, Trouble as What};
 use crate::views::CodeLine;
-use crate::web::parts::{Cell, DeviceCount, HeatMap, HeatRow, term};
+use crate::web::parts::{Cell, HeatMap, HeatRow, Tally, term};
 
 /// Codes in the table.
 const CODES: usize = 8;
@@ -43,7 +43,7 @@ pub struct Code {
     /// What helps.
     pub remedy: Option<String>,
     /// Devices that failed with it.
-    pub devices: DeviceCount,
+    pub devices: Tally,
 }
 
 impl Trouble {
@@ -82,7 +82,7 @@ impl Code {
                 .unwrap_or("Not in our list of known codes.")
                 .to_owned(),
             remedy: line.remedy.map(engine::words::ended),
-            devices: DeviceCount::new(line.devices, &query),
+            devices: Tally::of(line.devices, &query),
         }
     }
 }
@@ -179,19 +179,19 @@ impl Columns {
             .map(|what| {
                 let n = of(what);
                 let count = match query {
-                    Some(query) => DeviceCount::new(n, &format!("{query} {}", terms(*what))),
-                    None => DeviceCount::plain(n),
+                    Some(query) => Tally::of(n, &format!("{query} {}", terms(*what))),
+                    None => Tally::plain(n),
                 };
                 Cell::new(count, n, model.started)
             })
             .collect();
         if !self.others.is_empty() {
             let n = self.others.iter().map(of).sum();
-            cells.push(Cell::new(DeviceCount::plain(n), n, model.started));
+            cells.push(Cell::new(Tally::plain(n), n, model.started));
         }
         HeatRow {
             name,
-            started: DeviceCount::plain(model.started),
+            started: Tally::plain(model.started),
             any: part(model.troubled(), model.started),
             cells,
         }
