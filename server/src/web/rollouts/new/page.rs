@@ -257,6 +257,7 @@ impl Reading<'_> {
             let older_kb = older.map_or_else(|| "another update".to_owned(), |s| s.kb.to_string());
             warnings.push(warnings::of_older(&Older {
                 same: older_kb == kb,
+                same_content: stored.rollout.digest == sequence.digest,
                 kb: older_kb,
                 stored,
                 when,
