@@ -22,11 +22,11 @@ pub async fn groups(
         Group,
         r#"SELECT COALESCE(s.ring_id, d.ring_id) AS "ring_id!", d.product, d.base, d.ubr, d.series, d.edition, d.architecture,
                   COALESCE(s.started, false) AS "started!", count(*) AS "n!"
-           FROM device d LEFT JOIN LATERAL (
-               SELECT g.ring_id, true AS started
-               FROM assignment a JOIN rollout r ON r.id = a.rollout_id JOIN stage g ON g.id = a.stage_id
-               WHERE $2::int[] IS NULL AND a.device_no = d.device_no AND r.track_id = $1 AND r.digest = $3 AND a.counted & 1 = 1
-               ORDER BY r.created_at LIMIT 1) AS s ON true
+           FROM device d LEFT JOIN (
+               SELECT DISTINCT ON (a.device_no) a.device_no, g.ring_id, true AS started
+               FROM rollout r JOIN assignment a ON a.rollout_id = r.id JOIN stage g ON g.id = a.stage_id
+               WHERE $2::int[] IS NULL AND r.track_id = $1 AND r.digest = $3 AND a.counted & 1 = 1
+               ORDER BY a.device_no, r.created_at) AS s ON s.device_no = d.device_no
            WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started) AND ($2::int[] IS NULL OR d.device_no = ANY($2))
            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
         track, listed, &digest.as_bytes()[..],

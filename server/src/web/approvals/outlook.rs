@@ -34,12 +34,12 @@ impl Outlook {
         let (track, sequence) = (&asked.track.name, asked.sequence.as_deref());
         let place = page.stages.iter().position(|s| s.id == request.stage);
         let stage = place.and_then(|at| page.stages.get(at));
-        let terms = |state: &str| {
+        let terms = |class: &str| {
             vec![
                 term("track", track),
                 term("ring", &request.ring_name),
                 format!("rollout:{}", request.rollout),
-                format!("state:{state}"),
+                format!("class:{class}"),
             ]
         };
         let now = stage.and_then(|s| s.population.get("targeted"));
@@ -91,29 +91,15 @@ fn after(next: Option<&StageLine>) -> String {
 }
 
 fn classes(stage: &StageLine, terms: &dyn Fn(&str) -> Vec<String>) -> Vec<Class> {
-    let class = |(word, n): (&String, &u64)| {
-        // The list knows one state for all that can never take it.
-        let listed = match word.as_str() {
-            "targeted" => terms("targeted"),
-            w if w.starts_with("not_applicable") && alone(stage, w) => terms("not_applicable"),
-            _ => Vec::new(),
-        };
-        Class {
-            devices: Tally::found(*n, &listed).said(devices(*n)),
-            words: class_words(word),
-            detail: String::new(),
-            targeted: word == "targeted",
-        }
+    let class = |(word, n): (&String, &u64)| Class {
+        devices: Tally::found(*n, &terms(word)).said(devices(*n)),
+        words: class_words(word),
+        detail: String::new(),
+        targeted: word == "targeted",
     };
     let mut all: Vec<Class> = stage.population.iter().map(class).collect();
     all.sort_by_key(|c| (!c.targeted, std::cmp::Reverse(c.devices.n)));
     all
-}
-
-/// It is the only class of its kind, so that the list of the kind is its list.
-fn alone(stage: &StageLine, word: &str) -> bool {
-    let same = |w: &&String| w.starts_with("not_applicable");
-    stage.population.keys().filter(same).all(|w| w == word)
 }
 
 /// ` (26100.8117 or 26200.8117)`.

@@ -1,9 +1,13 @@
 //! `/rollouts/new`: a rollout is written on one page. Its query string is the whole form, so that the preview is an
 //! address like any other; saving sends the same fields.
 
+mod choices;
 mod page;
 mod preview;
+mod reading;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod typed;
 mod warnings;
 

@@ -37,7 +37,10 @@ pub struct Ring<'a> {
 /// A rollout that gives way, with its KB.
 pub struct Older {
     pub kb: String,
+    /// Of the same KB.
     pub same: bool,
+    /// Of the same content, to the digest.
+    pub same_content: bool,
     pub stored: Stored,
     pub when: GivesWay,
 }
@@ -76,8 +79,13 @@ pub fn of_older(older: &Older) -> Warning {
             older.kb
         ),
     };
+    let evidence = if older.same_content {
+        " What its devices reported counts for this one too: the content is the same."
+    } else {
+        ""
+    };
     Warning {
-        sentence,
+        sentence: sentence + evidence,
         link: Some(Link::new(
             "Look at it",
             format!("/rollouts/{}", older.stored.rollout.id),
