@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use servicing::Sha256;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -169,22 +170,31 @@ fn chrono_of(time: OffsetDateTime) -> session_store::Result<DateTime<Utc>> {
         .ok_or_else(|| Error::Encode("an expiry beyond the calendar".to_owned()))
 }
 
+/// A record as its row has it: whose it is, what it knows, when it expires.
+fn stored(record: &Record) -> session_store::Result<(Option<Uuid>, Value, DateTime<Utc>)> {
+    let data = serde_json::to_value(&record.data).map_err(|e| Error::Encode(e.to_string()))?;
+    let who = record.data.get(KEY).cloned();
+    let person = who
+        .and_then(|w| serde_json::from_value::<Who>(w).ok())
+        .map(|w| w.person);
+    Ok((person, data, chrono_of(record.expiry_date)?))
+}
+
 #[async_trait]
 impl SessionStore for PgSessions {
-    // 128 random bits do not meet by chance: a new record is written like any other.
+    // 128 random bits do not meet by chance: a record that is there already is an error.
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        self.save(record).await
+        let (person, data, expires) = stored(record)?;
+        let mut conn = self.0.acquire().await.map_err(backend)?;
+        store::add_session(&mut conn, &key(record.id), person, &data, expires)
+            .await
+            .map_err(backend)
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let data = serde_json::to_value(&record.data).map_err(|e| Error::Encode(e.to_string()))?;
-        let who = record.data.get(KEY).cloned();
-        let person = who
-            .and_then(|w| serde_json::from_value::<Who>(w).ok())
-            .map(|w| w.person);
+        let (person, data, expires) = stored(record)?;
         let mut conn = self.0.acquire().await.map_err(backend)?;
-        let expires = chrono_of(record.expiry_date)?;
-        store::save_session(&mut conn, &key(record.id), person, &data, expires)
+        store::keep_session(&mut conn, &key(record.id), person, &data, expires)
             .await
             .map_err(backend)
     }

@@ -67,16 +67,22 @@ fn wait_s(failures: i32, free: i32) -> i64 {
     2_i64.pow(doublings).min(LONGEST_WAIT_S)
 }
 
+/// Who is called so. Capitals do not matter, except between people whose names differ in nothing else.
+fn called(mut accounts: Vec<Account>, name: &str) -> Option<Account> {
+    accounts.retain(|a| a.enabled && a.name.to_lowercase() == name.to_lowercase());
+    if let Some(exact) = accounts.iter().position(|a| a.name == name) {
+        return Some(accounts.swap_remove(exact));
+    }
+    accounts.pop().filter(|_| accounts.is_empty())
+}
+
 async fn left(
     conn: &mut PgConnection,
     key: &[u8],
     free: i32,
     now: DateTime<Utc>,
 ) -> Result<i64, OpError> {
-    let failed = store::failures(conn, key, remembered_since(now)).await?;
-    let Some((failures, last)) = failed else {
-        return Ok(0);
-    };
+    let (failures, last) = store::failures(conn, key, now, remembered_since(now)).await?;
     Ok((wait_s(failures, free) - (now - last).num_seconds()).max(0))
 }
 
@@ -104,10 +110,7 @@ pub async fn sign_in(
     let since = remembered_since(now);
     store::count_failure(&mut tx, &by_name, now, since).await?;
     store::count_failure(&mut tx, &by_address, now, since).await?;
-    let account = people::all(&mut tx)
-        .await?
-        .into_iter()
-        .find(|a| a.enabled && a.name.to_lowercase() == name.to_lowercase());
+    let account = called(people::all(&mut tx).await?, name);
     let stored = match &account {
         Some(account) => store::password_hash(&mut tx, account.id).await?,
         None => None,
@@ -203,6 +206,30 @@ mod tests {
         assert_eq!(wait_s(5, FREE_BY_NAME), 1);
         assert_eq!(wait_s(8, FREE_BY_NAME), 8);
         assert_eq!(wait_s(i32::MAX, FREE_BY_NAME), LONGEST_WAIT_S);
+    }
+
+    #[test]
+    fn capitals_matter_only_between_people_who_differ_in_nothing_else() {
+        let account = |n: u128, name: &str, enabled| Account {
+            id: Uuid::from_u128(n),
+            name: name.to_owned(),
+            enabled,
+            roles: Vec::new(),
+        };
+        let accounts = || {
+            vec![
+                account(1, "Anna", true),
+                account(2, "anna", true),
+                account(3, "Mary", true),
+                account(4, "Kai", false),
+            ]
+        };
+        let who = |name| called(accounts(), name).map(|a| a.id.as_u128());
+        assert_eq!(
+            (who("Anna"), who("anna"), who("ANNA")),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!((who("mARY"), who("Kai"), who("")), (Some(3), None, None));
     }
 
     #[test]

@@ -117,11 +117,11 @@ pub async fn use_link(
     .await
 }
 
-/// Writes a session.
+/// Adds a session.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn save_session(
+pub async fn add_session(
     conn: &mut PgConnection,
     hash: &[u8],
     person: Option<Uuid>,
@@ -129,9 +129,34 @@ pub async fn save_session(
     expires: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO session (hash, person_id, data, expires_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (hash) DO UPDATE SET person_id = excluded.person_id, data = excluded.data, expires_at = excluded.expires_at",
-        hash, person, data, expires,
+        "INSERT INTO session (hash, person_id, data, expires_at) VALUES ($1, $2, $3, $4)",
+        hash,
+        person,
+        data,
+        expires,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes a session anew that is still there: one that was ended while a request was under way stays ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep_session(
+    conn: &mut PgConnection,
+    hash: &[u8],
+    person: Option<Uuid>,
+    data: &Value,
+    expires: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE session SET person_id = $2, data = $3, expires_at = $4 WHERE hash = $1",
+        hash,
+        person,
+        data,
+        expires,
     )
     .execute(conn)
     .await?;
@@ -179,23 +204,28 @@ pub async fn end_sessions_of(conn: &mut PgConnection, person: Uuid) -> sqlx::Res
     Ok(())
 }
 
-/// How often a name or an address failed since `since`, and when last.
+/// How often a name or an address failed since `since`, and when last. Until the transaction ends nobody else looks:
+/// tries that come at the same moment are judged one after the other.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn failures(
     conn: &mut PgConnection,
     key: &[u8],
+    now: DateTime<Utc>,
     since: DateTime<Utc>,
-) -> sqlx::Result<Option<(i32, DateTime<Utc>)>> {
+) -> sqlx::Result<(i32, DateTime<Utc>)> {
     let row = sqlx::query!(
-        "SELECT failures, last_at FROM sign_in_failure WHERE key = $1 AND last_at > $2",
+        r#"INSERT INTO sign_in_failure AS f (key, failures, last_at) VALUES ($1, 0, $2)
+         ON CONFLICT (key) DO UPDATE SET failures = f.failures
+         RETURNING CASE WHEN last_at > $3 THEN failures ELSE 0 END AS "failures!", last_at"#,
         key,
+        now,
         since
     )
-    .fetch_optional(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(row.map(|r| (r.failures, r.last_at)))
+    Ok((row.failures, row.last_at))
 }
 
 /// Counts a failure; one older than `since` is forgotten.

@@ -110,16 +110,17 @@ async fn confirm(
     Form(typed): Form<Typed>,
 ) -> Shown {
     let now = app.wall_clock.now();
-    let name = caller.caller().account().name.clone();
+    let account = caller.caller().account();
+    let (who, name) = (account.id, account.name.clone());
     let password = SecretString::from(typed.password);
     // Guesses count like those at the sign-in: a stolen session is no way round the throttle.
     let tried = auth::sign_in(&app.pool, &app.passwords, &name, password, peer.ip(), now).await?;
     let (status, refused) = match tried {
-        SignIn::Accepted(_) => {
+        SignIn::Accepted(account) if account.id == who => {
             browser::step_up(&session, now).await?;
             return Ok(Redirect::to(inside(&typed.next)).into_response());
         }
-        SignIn::Wrong => (
+        SignIn::Accepted(_) | SignIn::Wrong => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "That is not your password.".to_owned(),
         ),
