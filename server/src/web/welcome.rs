@@ -1,11 +1,11 @@
 //! `/welcome/{link}`: choosing a password with a link that is good once.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
+use axum::{Extension, Router};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -15,7 +15,7 @@ use super::frame::Shown;
 use super::parts::Bare;
 use super::problem_page::html;
 use crate::app::App;
-use crate::auth::{self, browser};
+use crate::auth::{self, Browser, browser};
 
 /// This route.
 pub fn router() -> Router<App> {
@@ -36,27 +36,36 @@ struct Typed {
 struct WelcomePage {
     bare: Bare,
     name: String,
+    /// Of whoever is signed in at this browser, which need not be the person the link is for.
+    csrf: String,
     mistakes: Mistakes,
 }
 
 impl WelcomePage {
-    fn new(name: String, mistakes: Mistakes) -> Self {
+    fn new(name: String, browser: Option<Browser>, mistakes: Mistakes) -> Self {
         Self {
             bare: Bare::new("Choose a password"),
             name,
+            csrf: browser.map(|b| b.csrf).unwrap_or_default(),
             mistakes,
         }
     }
 }
 
-async fn page(State(app): State<App>, Path(link): Path<String>) -> Shown {
+async fn page(
+    State(app): State<App>,
+    Extension(browser): Extension<Option<Browser>>,
+    Path(link): Path<String>,
+) -> Shown {
     let owner = auth::link_owner(&app.pool, &link, app.clock.now()).await?;
-    Ok(html(&WelcomePage::new(owner.name, Mistakes::none())))
+    let page = WelcomePage::new(owner.name, browser, Mistakes::none());
+    Ok(html(&page))
 }
 
 async fn choose(
     State(app): State<App>,
     session: Session,
+    Extension(browser): Extension<Option<Browser>>,
     Path(link): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Shown {
@@ -75,6 +84,6 @@ async fn choose(
         mistakes.add("again", "the same password once more");
     }
     let owner = auth::link_owner(&app.pool, &link, now).await?;
-    let page = WelcomePage::new(owner.name, mistakes);
+    let page = WelcomePage::new(owner.name, browser, mistakes);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)).into_response())
 }
