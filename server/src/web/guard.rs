@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use tower_sessions::Session;
@@ -39,7 +39,8 @@ pub async fn guard(
         Err(failure) => failure.into_response(),
     };
     if response.status() == StatusCode::UNAUTHORIZED {
-        let next = if is_read { here.path() } else { "/overview" };
+        let asked = here.path_and_query().map_or("/overview", |p| p.as_str());
+        let next = if is_read { asked } else { "/overview" };
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("next", next)
             .finish();
@@ -66,7 +67,7 @@ async fn admit(
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         let fields = form(&parts.headers, body).await?;
         parts.extensions.insert(checked(fields, browser.as_ref())?);
-        if !same_origin(&parts.headers) {
+        if !same_origin(&parts.headers, &parts.uri) {
             return Err(stale());
         }
         body = Body::empty();
@@ -83,12 +84,14 @@ fn stale() -> Failure {
 }
 
 /// Browsers say where a form comes from. What says nothing is no browser, and brings no cookie of a victim along.
-fn same_origin(headers: &HeaderMap) -> bool {
+fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
         return matches!(site, "same-origin" | "none");
     }
-    match (text(header::ORIGIN), text(header::HOST)) {
+    // HTTP/2 names the host in the address.
+    let host = uri.authority().map(|a| a.as_str());
+    match (text(header::ORIGIN), text(header::HOST).or(host)) {
         (Some(origin), Some(host)) => origin
             .split_once("://")
             .is_some_and(|(_, of)| of.eq_ignore_ascii_case(host)),
@@ -168,7 +171,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, value.parse().unwrap());
             }
-            same_origin(&headers)
+            same_origin(&headers, &Uri::from_static("/rollouts"))
         };
         assert!(of(&[]));
         assert!(of(&[("sec-fetch-site", "same-origin")]));
@@ -177,5 +180,9 @@ mod tests {
         assert!(of(&[("origin", "https://a:8443"), ("host", "a:8443")]));
         assert!(!of(&[("origin", "https://b"), ("host", "a:8443")]));
         assert!(!of(&[("origin", "null"), ("host", "a")]));
+        assert!(!of(&[("origin", "https://a")]));
+        let headers = HeaderMap::from_iter([(header::ORIGIN, "https://a".parse().unwrap())]);
+        assert!(same_origin(&headers, &Uri::from_static("https://a/x")));
+        assert!(!same_origin(&headers, &Uri::from_static("https://b/x")));
     }
 }

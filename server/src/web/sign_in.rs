@@ -71,7 +71,8 @@ pub fn inside(next: &str) -> &str {
     let ours = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains('\\')
-        && !next.chars().any(char::is_control);
+        // What browsers and headers take as it is; everything else comes percent-encoded.
+        && next.bytes().all(|b| b.is_ascii_graphic());
     if ours { next } else { "/overview" }
 }
 
@@ -144,6 +145,8 @@ mod tests {
             "//example.org",
             "/\\example.org",
             "/a\nb",
+            "/\t/example.org",
+            "/\u{e9}",
         ] {
             assert_eq!(inside(elsewhere), "/overview", "{elsewhere}");
         }
