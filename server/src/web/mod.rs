@@ -25,17 +25,15 @@ mod tracks;
 mod welcome;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::App;
 use crate::auth::browser;
-
-pub use problem_page::not_found;
 
 /// Largest form: 1 MiB holds the largest sequence there can be several times.
 const LARGEST_FORM: usize = 1024 * 1024;
@@ -61,6 +59,16 @@ const HEADERS: [(HeaderName, &str); 6] = [
     // What a page shows depends on who asks.
     (header::CACHE_CONTROL, "no-store"),
 ];
+
+/// For addresses that are nobody's.
+pub async fn not_found(headers: HeaderMap, request: Request) -> Response {
+    let mut response = problem_page::not_found(headers, request).await;
+    for (name, value) in HEADERS {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
 
 /// All pages.
 pub fn router(app: &App, tls: bool) -> Router<App> {
