@@ -5,6 +5,7 @@ mod install;
 use crate::embedded_pg::EmbeddedPgError;
 use crate::embedded_pg::discover::{OLDEST_MAJOR, Search};
 use anyhow::{Result, bail};
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -22,7 +23,7 @@ pub fn run() -> Result<PathBuf> {
         return Err(EmbeddedPgError::NothingInBindir(bindir).into());
     }
     eprintln!("xtask: PostgreSQL {OLDEST_MAJOR} or newer is not installed");
-    install::with_package_manager();
+    install::with_package_manager(&install::POSTGRESQL);
     if let Some(bindir) = postgresql() {
         return Ok(bindir);
     }
@@ -36,6 +37,37 @@ pub fn run() -> Result<PathBuf> {
     )
 }
 
+/// Sees to a browser, for tests of pages. What is named by a variable is left to the tests.
+pub fn browser() -> Result<()> {
+    if browser_is_there() {
+        return Ok(());
+    }
+    eprintln!("xtask: Chromium and its driver are not installed");
+    install::with_package_manager(&install::CHROMIUM);
+    if browser_is_there() {
+        return Ok(());
+    }
+    bail!(
+        "Chromium and its driver are needed and could not be installed. Install them (Debian: apt-get install \
+         chromium chromium-driver; Fedora and RHEL: dnf install chromium chromedriver; macOS: brew install \
+         chromium chromedriver), or set RINGFENCE_CHROMIUM and RINGFENCE_CHROMEDRIVER to the two programs."
+    )
+}
+
+fn browser_is_there() -> bool {
+    let there = |variable: &str, names: &[&str]| {
+        env::var_os(variable).is_some() || names.iter().any(|name| in_path(name))
+    };
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    there("RINGFENCE_CHROMIUM", &names) && there("RINGFENCE_CHROMEDRIVER", &["chromedriver"])
+}
+
+/// Looked for, not run: a browser that is asked for its version may begin by setting itself up.
+fn in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
 fn postgresql() -> Option<PathBuf> {
     let installed = Search::of_this_machine().installed();
     installed
@@ -45,7 +77,7 @@ fn postgresql() -> Option<PathBuf> {
 }
 
 fn check_rust() -> Result<()> {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .arg("--version")
         .output();
     let Ok(output) = output else {

