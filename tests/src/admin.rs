@@ -1,6 +1,7 @@
 //! The admin API as its callers meet it: people with roles, calls that must be refused, and the proof that a refused
 //! call changed nothing.
 
+mod roles;
 mod routes;
 mod world;
 
@@ -20,7 +21,9 @@ use crate::lab::Lab;
 use crate::node::configuration;
 use crate::wire::{Answer, Wire};
 
-pub use routes::{ROUTES, Reach, Route, routes_in_sources};
+pub use roles::{Holder, Place};
+pub(crate) use routes::{ADMIN, OPERATOR, VIEWER, route, routes_below};
+pub use routes::{ROUTES, Reach, Route, routes_in_sources, shape};
 pub use world::{Things, World};
 
 /// Tables that drivers and polls write by themselves.

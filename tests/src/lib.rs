@@ -17,6 +17,7 @@
 )]
 
 mod admin;
+pub mod browser;
 mod clock;
 mod cluster;
 mod content;
@@ -27,14 +28,18 @@ mod fleet;
 mod lab;
 mod life;
 mod node;
+mod pages;
 mod people;
 mod process;
 mod steering;
+mod visitor;
 mod wire;
 
 pub use admin::{
-    Api, Desk, ROUTES, Reach, Route, Things, World, assert_names, assert_problem, routes_in_sources,
+    Api, Desk, Holder, Place, ROUTES, Reach, Route, Things, World, assert_names, assert_problem,
+    routes_in_sources, shape,
 };
+pub use browser::Browser;
 pub use clock::{ManualClock, START};
 pub use cluster::Database;
 pub use crowd::Member;
@@ -44,8 +49,10 @@ pub use fleet::Ring;
 pub use lab::{Lab, Setup};
 pub use life::{codes, kinds};
 pub use node::Node;
+pub use pages::{OPEN, PAGES, pages_in_sources};
 pub use people::People;
 pub use process::Process;
+pub use visitor::{PASSWORD, SESSION, Visitor, encoded};
 pub use wire::{Answer, Poll, Wire};
 
 use std::time::{Duration, Instant};

@@ -104,6 +104,12 @@ impl Wire {
         }
     }
 
+    /// Where the server is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     /// A request to a path of the protocol.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{BASE_PATH}{path}", self.base);

@@ -6,85 +6,30 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use server::store::people::Role;
-use tests::{Answer, Api, ROUTES, Reach, Route, Things, World, assert_problem, routes_in_sources};
-use uuid::Uuid;
-
-const ALL_ROLES: [Role; 5] = [
-    Role::Viewer,
-    Role::Operator,
-    Role::Approver,
-    Role::Admin,
-    Role::Auditor,
-];
-
-/// Where someone has a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// On their own track alone.
-    Own,
-    /// On their own track, and they may read on the other.
-    OwnAndReadsOther,
-    /// On all tracks.
-    Everywhere,
-}
+use tests::{
+    Answer, Api, Holder, Place, ROUTES, Route, Things, World, assert_problem, routes_in_sources,
+};
 
 /// Somebody with a token.
-#[derive(Debug)]
 struct Person {
-    role: Option<Role>,
-    place: Place,
+    holder: Holder,
     token: String,
 }
 
 impl Person {
-    async fn add(world: &World, role: Option<Role>, place: Place) -> Self {
-        let [own, other] = tracks(world);
-        let mut roles = Vec::new();
-        if let Some(role) = role {
-            roles.push((role, (place != Place::Everywhere).then_some(own)));
-            if place == Place::OwnAndReadsOther {
-                roles.push((Role::Viewer, Some(other)));
-            }
-        }
-        let id = world
-            .lab
-            .person(&format!("{role:?} {place:?}"), &roles)
-            .await;
-        let (_, token) = world.lab.api_token(id).await;
-        Self { role, place, token }
+    async fn of(world: &World, holder: Holder) -> Self {
+        let (_, token) = world.lab.api_token(holder.id).await;
+        Self { holder, token }
     }
 }
 
 /// Everybody: nobody's role, and every role in every place.
 async fn everybody(world: &World) -> Vec<Person> {
-    let mut people = vec![Person::add(world, None, Place::Own).await];
-    for role in ALL_ROLES {
-        for place in [Place::Own, Place::OwnAndReadsOther, Place::Everywhere] {
-            people.push(Person::add(world, Some(role), place).await);
-        }
+    let mut people = Vec::new();
+    for holder in Holder::everybody(world).await {
+        people.push(Person::of(world, holder).await);
     }
     people
-}
-
-fn tracks(world: &World) -> [Uuid; 2] {
-    [0, 1].map(|i: usize| world.things[i].id("track").parse().unwrap())
-}
-
-/// The status that the table promises. Without the role anywhere it is 403; what lies on a track on which one has no
-/// role at all is not there, 404; what one sees and may not touch is 403.
-fn expected(route: &Route, person: &Person, own: bool) -> u16 {
-    let reads_other = person.place == Place::OwnAndReadsOther;
-    let has = person.role.is_some_and(|role| route.roles.contains(&role));
-    let reads = route.roles.contains(&Role::Viewer);
-    match route.reach {
-        _ if !has => 403,
-        Reach::Any => route.allowed,
-        _ if person.place == Place::Everywhere => route.allowed,
-        Reach::All => 403,
-        Reach::Track if own || reads_other && reads => route.allowed,
-        Reach::Track if reads_other => 403,
-        Reach::Track => 404,
-    }
 }
 
 async fn make(api: &Api, route: &Route, things: &Things, token: &str) -> Answer {
@@ -124,15 +69,12 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
     for route in ROUTES {
         for person in &people {
             for own in [true, false] {
-                let status = expected(route, person, own);
+                let status = person.holder.expects(route, own);
                 if status == 204 {
                     continue;
                 }
                 let things = &world.things[usize::from(!own)];
-                let what = format!(
-                    "{} by {:?} {:?}, own track: {own}",
-                    route.call, person.role, person.place
-                );
+                let what = format!("{} by {:?}, own track: {own}", route.call, person.holder);
                 check(
                     &what,
                     &make(&api, route, things, &person.token).await,
@@ -150,13 +92,10 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
     for route in ROUTES.iter().filter(|r| r.allowed == 204) {
         for person in &people {
             for own in [true, false] {
-                if expected(route, person, own) == 204 {
+                if person.holder.expects(route, own) == 204 {
                     world.renew().await;
                     let things = &world.things[usize::from(!own)];
-                    let what = format!(
-                        "{} by {:?} {:?}, own track: {own}",
-                        route.call, person.role, person.place
-                    );
+                    let what = format!("{} by {:?}, own track: {own}", route.call, person.holder);
                     check(&what, &make(&api, route, things, &person.token).await, 204);
                     check(&what, &make(&api, route, things, &person.token).await, 404);
                 }
@@ -205,7 +144,8 @@ async fn without_a_good_token_nothing_answers() {
 async fn lists_hold_nothing_of_tracks_that_the_caller_can_not_see() {
     let world = World::build().await;
     let api = Api::of(&world.lab);
-    let admin = Person::add(&world, Some(Role::Admin), Place::Own).await;
+    let admin = Holder::add(&world, Some(Role::Admin), Place::Own).await;
+    let admin = Person::of(&world, admin).await;
     let [own, other] = [0, 1].map(|i: usize| &world.things[i]);
     for (path, key, thing) in [
         ("/tracks", "id", "track"),

@@ -33,17 +33,18 @@ pub struct Route {
 
 use Reach::{All, Any, Track};
 
-const VIEWER: &[Role] = &[
+/// Who may, by the least of the roles that give the right.
+pub(crate) const VIEWER: &[Role] = &[
     Role::Viewer,
     Role::Operator,
     Role::Approver,
     Role::Admin,
     Role::Auditor,
 ];
-const OPERATOR: &[Role] = &[Role::Operator, Role::Admin];
-const APPROVER: &[Role] = &[Role::Approver, Role::Admin];
-const ADMIN: &[Role] = &[Role::Admin];
-const AUDITOR: &[Role] = &[Role::Auditor, Role::Admin];
+pub(crate) const OPERATOR: &[Role] = &[Role::Operator, Role::Admin];
+pub(crate) const APPROVER: &[Role] = &[Role::Approver, Role::Admin];
+pub(crate) const ADMIN: &[Role] = &[Role::Admin];
+pub(crate) const AUDITOR: &[Role] = &[Role::Auditor, Role::Admin];
 
 const REASON: &str = r#"{"reason":"because"}"#;
 const HASH: &str = r#"{"hash":"0000000000000000000000000000000000000000000000000000000000000000"}"#;
@@ -55,7 +56,7 @@ const ENROLMENT: &str = r#"{"track":"{track}","admission":"let_in","uses":0,"exp
 const STRANGER: &str =
     r#"{"roles":[{"role":"viewer","track":"00000000-0000-0000-0000-000000000000"}]}"#;
 
-const fn route(
+pub(crate) const fn route(
     call: &'static str,
     roles: &'static [Role],
     reach: Reach,
@@ -259,7 +260,8 @@ impl Route {
 }
 
 /// A path whose names do not matter.
-fn shape(text: &str) -> String {
+#[must_use]
+pub fn shape(text: &str) -> String {
     let parts = text
         .split('/')
         .map(|p| if p.starts_with('{') { "{}" } else { p });
@@ -269,32 +271,60 @@ fn shape(text: &str) -> String {
 /// Every method and path that the sources of the router name, as [`Route::shape`] writes them.
 #[must_use]
 pub fn routes_in_sources() -> BTreeSet<String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src/admin_api");
+    routes_below("../server/src/admin_api")
+}
+
+/// The same for the sources in a directory and those below it.
+pub(crate) fn routes_below(directory: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in std::fs::read_dir(directory).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        let mut calls = text.split(".route(");
-        calls.next();
-        for call in calls {
-            let path = call.split('"').nth(1).unwrap();
-            let rest = call.split_once(&format!("\"{path}\"")).unwrap().1;
-            for (word, method) in [
-                ("get", "GET"),
-                ("post", "POST"),
-                ("put", "PUT"),
-                ("delete", "DELETE"),
-                ("patch", "PATCH"),
-                ("any", "ANY"),
-            ] {
-                let taken = handlers(rest);
-                let named = |before: &str| taken.split(before).count() > 1;
-                if named(&format!(" {word}(")) || named(&format!(".{word}(")) {
-                    found.insert(shape(&format!("{method} {path}")));
-                }
+    let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                add_routes(&std::fs::read_to_string(path).unwrap(), &mut found);
             }
         }
     }
     found
+}
+
+fn add_routes(text: &str, found: &mut BTreeSet<String>) {
+    let mut calls = text.split(".route(");
+    calls.next();
+    for call in calls {
+        // A path with a name of its own, such as `PATH`, is the value of that constant.
+        let first = call.split(',').next().unwrap().trim();
+        let path = if first.starts_with('"') {
+            first.trim_matches('"')
+        } else {
+            constant(text, first)
+        };
+        let rest = call.split_once(',').unwrap().1;
+        for (word, method) in [
+            ("get", "GET"),
+            ("post", "POST"),
+            ("put", "PUT"),
+            ("delete", "DELETE"),
+            ("patch", "PATCH"),
+            ("any", "ANY"),
+        ] {
+            let taken = handlers(rest);
+            let named = |before: &str| taken.split(before).count() > 1;
+            if named(&format!(" {word}(")) || named(&format!(".{word}(")) {
+                found.insert(shape(&format!("{method} {path}")));
+            }
+        }
+    }
+}
+
+fn constant<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, value) = text
+        .split_once(&format!("const {name}: &str = \""))
+        .unwrap_or_else(|| panic!("the path {name} is no constant of its file"));
+    value.split_once('"').unwrap().0
 }
 
 /// What stands before the parenthesis that ends `.route(`.
