@@ -143,6 +143,12 @@ impl Config {
         self.listen.ip().is_loopback() || self.is_trusted_proxy(peer)
     }
 
+    /// Whether this peer may say on whose behalf it asks: a proxy that is named, or one on this machine.
+    #[must_use]
+    pub fn speaks_for_others(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.is_trusted_proxy(peer)
+    }
+
     fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         self.trusted_proxies
             .iter()

@@ -1,6 +1,6 @@
 //! Sockets, routes, health, and an orderly end.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,10 +84,30 @@ fn panicked() -> Response {
     .into_response()
 }
 
+/// Who is behind a proxy of ours: the last address in `X-Forwarded-For` that is none of our proxies. What stands before
+/// it was written by whoever it is.
+fn client(config: &Config, request: &Request) -> Option<IpAddr> {
+    let hops = request.headers().get_all("x-forwarded-for").iter();
+    let hops: Vec<&str> = hops
+        .map(|value| value.to_str())
+        .collect::<Result<Vec<_>, _>>()
+        .ok()?
+        .into_iter()
+        .flat_map(|value| value.split(','))
+        .collect();
+    for hop in hops.into_iter().rev() {
+        let address: IpAddr = hop.trim().parse().ok()?;
+        if !config.speaks_for_others(address) {
+            return Some(address);
+        }
+    }
+    None
+}
+
 /// Plain HTTP is for loopback and for named proxies; a socket with TLS takes everybody.
 async fn only_where_allowed(
     State(config): State<Arc<Config>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let peer = request
@@ -95,6 +115,11 @@ async fn only_where_allowed(
         .get::<ConnectInfo<SocketAddr>>()
         .map(|c| c.0.ip());
     if config.tls.is_some() || peer.is_some_and(|p| config.accepts_plain_http_from(p)) {
+        let proxy = peer.is_some_and(|p| config.speaks_for_others(p));
+        if let Some(client) = client(&config, &request).filter(|_| proxy) {
+            let client = ConnectInfo(SocketAddr::new(client, 0));
+            request.extensions_mut().insert(client);
+        }
         return next.run(request).await;
     }
     Failure::Forbidden(

@@ -11,7 +11,7 @@
 mod driver;
 mod look;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::ids::PersonId;
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ use crate::{PASSWORD, PATIENCE};
 use driver::Driver;
 
 pub use look::{Look, Theme};
+
+/// Between two looks at a page that is to change.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Keys, as WebDriver writes them.
 pub const TAB: &str = "\u{e004}";
@@ -103,7 +106,7 @@ impl Browser {
             if Instant::now() > deadline {
                 panic!("{words:?} is not on {}:\n{text}", self.path().await);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(BREATH).await;
         }
     }
 
@@ -118,13 +121,6 @@ impl Browser {
         self.script(find, json!([words])).await
     }
 
-    /// Clicks the link or button with these words; those of the page itself come before those around it.
-    pub async fn click(&self, words: &str) {
-        let found = self.press_able(words).await;
-        self.touch("/click", &found, words, json!({})).await;
-    }
-
-    /// The field of this label.
     async fn field(&self, label: &str) -> Value {
         let find =
             "const all = [...document.querySelectorAll('input, select, textarea')].filter(visible);
@@ -132,38 +128,68 @@ impl Browser {
         self.script(find, json!([label])).await
     }
 
+    /// Clicks the link or button with these words; those of the page itself come before those around it.
+    pub async fn click(&self, words: &str) {
+        let find = async || self.press_able(words).await;
+        self.touch(words, find, &[("/click", json!({}))]).await;
+    }
+
     /// Types into the field of this label, in place of what is there.
     pub async fn fill(&self, label: &str, text: &str) {
-        let field = self.field(label).await;
-        self.touch("/clear", &field, label, json!({})).await;
-        self.touch("/value", &field, label, json!({ "text": text }))
+        let typed = [("/clear", json!({})), ("/value", json!({ "text": text }))];
+        self.touch(label, async || self.field(label).await, &typed)
             .await;
     }
 
     /// Chooses from the list of this label.
     pub async fn choose(&self, label: &str, option: &str) {
-        let field = self.field(label).await;
-        self.touch("/value", &field, label, json!({ "text": option }))
+        let chosen = [("/value", json!({ "text": option }))];
+        self.touch(label, async || self.field(label).await, &chosen)
             .await;
     }
 
     /// Ticks the box or the circle of this label.
     pub async fn tick(&self, label: &str) {
-        let field = self.field(label).await;
-        self.touch("/click", &field, label, json!({})).await;
+        let find = async || self.field(label).await;
+        self.touch(label, find, &[("/click", json!({}))]).await;
     }
 
-    async fn touch(&self, how: &str, thing: &Value, words: &str, with: Value) {
-        let Some(id) = thing.as_object().and_then(|t| t.values().next()) else {
-            panic!(
-                "no {words:?} on {}:\n{}",
-                self.path().await,
-                self.text().await
-            );
-        };
-        let command = format!("/element/{}{how}", id.as_str().unwrap());
-        if let Err(said) = self.driver.post(&command, with).await {
-            panic!("{how} {words:?} on {}: {said}", self.path().await);
+    /// Finds a thing and does something with it. A page that is just coming may not have it yet, and one that is just
+    /// going may take it away.
+    async fn touch(&self, words: &str, find: impl AsyncFn() -> Value, how: &[(&str, Value)]) {
+        let deadline = Instant::now() + PATIENCE / 4;
+        'again: loop {
+            let thing = find().await;
+            let id = thing.as_object().and_then(|t| t.values().next());
+            if let Some(id) = id {
+                for (command, with) in how {
+                    let command = format!("/element/{}{command}", id.as_str().unwrap());
+                    match self.driver.post(&command, with.clone()).await {
+                        Ok(_) => {}
+                        Err(error) if Instant::now() < deadline && error.contains("stale") => {
+                            continue 'again;
+                        }
+                        Err(error) => panic!("{words:?} on {}: {error}", self.path().await),
+                    }
+                }
+                return;
+            }
+            if Instant::now() > deadline {
+                let (path, text) = (self.path().await, self.text().await);
+                panic!("no {words:?} on {path}:\n{text}");
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// Waits until this page is there.
+    pub async fn arrives(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE / 4;
+        while self.path().await != path {
+            if Instant::now() > deadline {
+                panic!("{}, not {path}:\n{}", self.path().await, self.text().await);
+            }
+            tokio::time::sleep(BREATH).await;
         }
     }
 
@@ -206,14 +232,22 @@ impl Browser {
         );
     }
 
-    /// What the browser has complained about since it was asked last: policy, script, resources.
+    /// What the browser has complained about since it was asked last: policy, script, resources. That a page is a 404
+    /// is no fault of the page.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", json!({ "type": "browser" })).await;
         let lines = log.as_array().unwrap().iter();
         lines
             .filter(|l| l["level"] == "SEVERE" || l["level"] == "WARNING")
             .map(|l| l["message"].as_str().unwrap().to_owned())
+            .filter(|m| !m.contains("responded with a status of 4") || m.contains("/static/"))
             .collect()
+    }
+
+    /// Whether pages run their scripts here: ours marks the page when it does.
+    pub async fn runs_script(&self) -> bool {
+        let marked = "return document.documentElement.classList.contains('js')";
+        self.script(marked, json!([])).await == true
     }
 
     /// Runs a script in the page, which may use the words above; its value.
@@ -244,14 +278,10 @@ impl Lab {
     /// Signs someone in at a browser, as they would do it themselves.
     pub async fn sign_in(&self, browser: &Browser, person: PersonId) {
         let name = self.give_password(person).await;
-        browser.open("/sign-in").await;
+        browser.open("/sign-in?next=/rollouts").await;
         browser.fill("Name", &name).await;
         browser.fill("Password", PASSWORD).await;
         browser.click("Sign in").await;
-        assert!(
-            !browser.path().await.starts_with("/sign-in"),
-            "{}",
-            browser.text().await
-        );
+        browser.arrives("/rollouts").await;
     }
 }

@@ -123,6 +123,36 @@ async fn an_address_that_tries_many_names_waits_as_well() {
     assert_eq!(visitor.sign_in("Ada Admin", PASSWORD).await.status, 429);
 }
 
+#[tokio::test]
+async fn behind_a_proxy_everybody_has_an_address_of_their_own() {
+    let lab = Lab::start().await;
+    lab.give_password(lab.people.admin).await;
+    let visitor = Visitor::of(&lab);
+    let from = async |hops: &'static str, password: &str| {
+        let body = encoded(&[("name", "Ada Admin"), ("password", password)]);
+        let request = visitor.with_cookie(None).request(Method::POST, "/sign-in");
+        let request = request
+            .header("x-forwarded-for", hops)
+            .header("content-type", "application/x-www-form-urlencoded");
+        visitor.send(request.body(body)).await.status
+    };
+    assert_eq!(from("203.0.113.7", "wrong").await, 422);
+    sql(
+        &lab,
+        "DELETE FROM sign_in_failure WHERE failures = 1 AND key = sha256('name:ada admin')",
+    )
+    .await;
+    sql(&lab, "UPDATE sign_in_failure SET failures = 40").await;
+    assert_eq!(from("203.0.113.7", PASSWORD).await, 429);
+    // Addresses before the last are made up by whoever asks.
+    assert_eq!(from("198.51.100.1, 203.0.113.7", PASSWORD).await, 429);
+    assert_eq!(
+        from("198.51.100.1, 203.0.113.7, 127.0.0.1", PASSWORD).await,
+        429
+    );
+    assert_eq!(from("203.0.113.7, 198.51.100.1", PASSWORD).await, 303);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_tries_at_the_same_moment_are_no_way_round_the_wait() {
     let lab = Lab::start().await;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Sse;
+use axum::http::header;
 use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Sse};
 use axum::routing::get;
-use futures::stream::{Stream, StreamExt, unfold};
+use futures::stream::{StreamExt, unfold};
 
 use crate::app::App;
 use crate::auth::Viewer;
@@ -27,16 +28,13 @@ pub fn router() -> Router<App> {
     Router::new().route(PATH, get(live))
 }
 
-async fn live(
-    State(app): State<App>,
-    _caller: Viewer,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn live(State(app): State<App>, _caller: Viewer) -> impl IntoResponse {
     let changes = unfold(app.picture.changes(), async |mut changes| {
         changes.changed().await.ok()?;
         tokio::time::sleep(BREATH).await;
         let n = *changes.borrow_and_update();
         Some((
-            Ok(Event::default().event("changed").data(n.to_string())),
+            Ok::<_, Infallible>(Event::default().event("changed").data(n.to_string())),
             changes,
         ))
     });
@@ -46,5 +44,7 @@ async fn live(
             () = tokio::time::sleep(LONGEST) => {}
         }
     };
-    Sse::new(changes.take_until(Box::pin(until)).boxed()).keep_alive(KeepAlive::default())
+    let events = changes.take_until(Box::pin(until)).boxed();
+    let events = Sse::new(events).keep_alive(KeepAlive::default());
+    ([(header::CACHE_CONTROL, "no-store")], events)
 }

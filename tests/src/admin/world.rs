@@ -14,6 +14,12 @@ use crate::lab::Lab;
 pub struct Things(Vec<(&'static str, String)>);
 
 impl Things {
+    /// Of an installation in which there is nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Puts them in for `{name}`.
     #[must_use]
     pub fn fill(&self, text: &str) -> String {

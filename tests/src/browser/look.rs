@@ -54,8 +54,9 @@ for (const e of document.body.querySelectorAll('*')) {
   if (e.parentElement.closest('.scroll, svg, .vh, .skip') || e.matches('.vh, .skip, .sprite')) continue;
   const box = e.getBoundingClientRect();
   if (box.width === 0 || box.height === 0 || !visible(e)) continue;
-  if (box.right > width + 1 || box.left < -1) {
-    wrong.push(e.tagName.toLowerCase() + '.' + e.className + ' reaches from ' + Math.round(box.left) + ' to ' + Math.round(box.right)
+  const text = page > width && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && e.children.length === 0;
+  if (text || box.right > width + 1 || box.left < -1) {
+    wrong.push(e.tagName.toLowerCase() + '.' + e.className + (text ? ' has longer text, and' : '') + ' reaches from ' + Math.round(box.left) + ' to ' + Math.round(box.right)
       + ': ' + tidy(e.innerText).slice(0, 40));
     if (wrong.length > 5) break;
   }
