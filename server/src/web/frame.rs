@@ -285,10 +285,7 @@ pub const fn role_word(role: Role) -> &'static str {
 pub type Shown = Result<Response, Failure>;
 
 /// Shows a page.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "handlers end with it"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "handlers end with it")]
 pub fn show(page: impl Template) -> Shown {
     Ok(html(&page))
 }

@@ -66,7 +66,7 @@ async fn admit(
     let mut body = body;
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         let fields = form(&parts.headers, body).await?;
-        parts.extensions.insert(checked(fields, browser.as_ref())?);
+        parts.extensions.insert(checked(&fields, browser.as_ref())?);
         if !same_origin(&parts.headers, &parts.uri) {
             return Err(stale());
         }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_form_without_the_sessions_token_has_no_fields() {
         let check =
-            |body: &'static str| checked(Bytes::from_static(body.as_bytes()), Some(&browser()));
+            |body: &'static str| checked(&Bytes::from_static(body.as_bytes()), Some(&browser()));
         let fields = check("csrf=token&reason=a%0D%0Ab").unwrap();
         assert_eq!(fields.0, [("reason".to_owned(), "a\nb".to_owned())]);
         for wrong in [
@@ -161,7 +161,7 @@ mod tests {
         ] {
             assert!(check(wrong).is_err(), "{wrong}");
         }
-        assert!(checked(Bytes::from_static(b"name=a"), None).is_ok());
+        assert!(checked(&Bytes::from_static(b"name=a"), None).is_ok());
     }
 
     #[test]
