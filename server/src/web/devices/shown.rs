@@ -8,7 +8,7 @@ use super::lanes::Timeline;
 use super::ledger::Compared;
 use super::list::barred;
 use super::standing::{Part, sentences, stands};
-use super::{found_by, or_dash};
+use super::{found_by, or_dash, term};
 use crate::store::devices::{Device, DeviceStatus};
 use crate::views::{DevicePage, Place};
 use crate::web::frame::Frame;
@@ -103,7 +103,7 @@ impl DeviceShown {
             name: or_dash(&view.host_name),
             crumbs: vec![
                 Link::new("Devices", "/devices"),
-                Link::new(track.clone(), found_by(&format!("track:\"{track}\""))),
+                Link::new(track.clone(), found_by(&term("track", &track))),
             ],
             chips,
             sub: match model.trim() {
@@ -127,7 +127,7 @@ impl DeviceShown {
             tags: f
                 .tags
                 .iter()
-                .map(|tag| Link::new(tag, found_by(&format!("tag:\"{tag}\""))))
+                .map(|tag| Link::new(tag, found_by(&term("tag", tag))))
                 .collect(),
             timeline: None,
             compared: None,
