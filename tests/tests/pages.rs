@@ -98,9 +98,8 @@ async fn every_page_lets_in_exactly_whom_the_table_names() {
     }
     let mut after = world.lab.digests().await;
     // Step-ups that were tried are counted.
-    for table in ["sign_in_failure"] {
-        after.insert(table.to_owned(), before[table].clone());
-    }
+    let table = "sign_in_failure";
+    after.insert(table.to_owned(), before[table].clone());
     assert_eq!(after, before, "what is refused changes nothing");
 }
 

@@ -81,7 +81,7 @@ async fn who_knows_the_old_password_changes_it_and_every_session_ends() {
     let kai = Kai::with_password(&lab).await;
     let later = Utc::now() + TimeDelta::hours(1);
     let mut conn = lab.conn().await;
-    sign_in::save_session(&mut conn, &[7; 32], Some(kai.account.id), &json!({}), later)
+    sign_in::add_session(&mut conn, &[7; 32], Some(kai.account.id), &json!({}), later)
         .await
         .unwrap();
     assert_eq!(kai.sessions().await, 1);

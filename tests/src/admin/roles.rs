@@ -75,6 +75,7 @@ impl Holder {
         let has = self.role.is_some_and(|role| route.roles.contains(&role));
         let reads = route.roles.contains(&Role::Viewer);
         match route.reach {
+            Reach::Nobody => route.allowed,
             _ if !has => 403,
             Reach::Any => route.allowed,
             _ if self.place == Place::Everywhere => route.allowed,

@@ -8,6 +8,8 @@ use server::store::people::Role;
 /// What a right has to be held on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
+    /// On nothing: everybody who is signed in, whatever their roles.
+    Nobody,
     /// On any track: what is shown belongs to none, or is cut to the caller's tracks.
     Any,
     /// On the track to which the thing belongs.

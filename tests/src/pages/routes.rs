@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::admin::{ADMIN, APPROVER, AUDITOR, OPERATOR, Reach, Route, VIEWER, route, routes_below};
-use Reach::{All, Any, Track};
+use Reach::{All, Any, Nobody, Track};
 
 /// For nobody in particular.
 pub const OPEN: &[&str] = &[
@@ -87,8 +87,7 @@ pub const PAGES: &[Route] = &[
         409,
     ),
     // Overview
-    route("GET /overview", VIEWER, Any, "", 200),
-    route("GET /overview?track={track}", VIEWER, Track, "", 200),
+    route("GET /overview", VIEWER, Nobody, "", 200),
     // One rollout, and a new one
     route("GET /rollouts/{rollout}", VIEWER, Track, "", 200),
     route("GET /rollouts/new", OPERATOR, Any, "", 200),
@@ -215,11 +214,11 @@ pub const PAGES: &[Route] = &[
         200,
     ),
     route(
-        "POST /enrolment-tokens/{enrolment}/revoke",
+        "POST /enrolment-tokens/{nobody}/revoke",
         ADMIN,
-        Track,
+        Any,
         "",
-        303,
+        404,
     ),
     // People
     route("GET /people", VIEWER, Any, "", 200),
@@ -227,7 +226,13 @@ pub const PAGES: &[Route] = &[
     route("GET /people/new", ADMIN, All, "", 200),
     route("POST /people/new", ADMIN, All, "", 422),
     route("GET /people/{person}/roles", ADMIN, All, "", 200),
-    route("POST /people/{person}/roles", ADMIN, All, "role=none", 422),
+    route(
+        "POST /people/{person}/roles",
+        ADMIN,
+        All,
+        "grant=nothing",
+        422,
+    ),
     route("GET /people/{person}/disable", ADMIN, All, "", 200),
     route("POST /people/{disabled}/disable", ADMIN, All, "", 409),
     route("GET /people/{disabled}/enable", ADMIN, All, "", 200),
