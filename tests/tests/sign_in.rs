@@ -238,7 +238,7 @@ async fn a_link_works_also_where_somebody_is_signed_in() {
             .get("/rollouts")
             .await
             .text()
-            .contains("<b>Anna Novak</b>")
+            .contains("<bdi>Anna Novak</bdi></a></b>")
     );
 }
 
