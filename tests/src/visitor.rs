@@ -1,17 +1,22 @@
 //! A browser reduced to what it sends: a cookie, forms, headers.
 
+use std::net::TcpListener;
 use std::sync::Mutex;
 
+use axum_server::Handle;
 use engine::ids::PersonId;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use secrecy::SecretString;
+use serde_json::json;
 use server::auth::{self, Passwords};
+use server::serve;
 use server::store::{people, sign_in};
 use tokio::sync::OnceCell;
 
 use crate::lab::Lab;
+use crate::node::configuration;
 use crate::wire::{Answer, Wire};
 
 /// The password of everybody in a lab who has one.
@@ -39,6 +44,22 @@ impl Visitor {
                 .unwrap(),
             base: lab.wire().url().to_owned(),
             cookie: Mutex::default(),
+        }
+    }
+
+    /// Someone at a server that has TLS, but for the TLS itself: for what it says to browsers then. It runs as long as
+    /// the test.
+    pub fn as_with_tls(lab: &Lab) -> Self {
+        let mut config = configuration(lab.directory(), true);
+        let tls = json!({ "certificate": "of-nothing", "key": "of-nothing" });
+        config.tls = serde_json::from_value(tls).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let router = serve::router(lab.nodes[0].app.clone(), config.into());
+        tokio::spawn(serve::serve(listener, router, None, Handle::new()));
+        Self {
+            base,
+            ..Self::of(lab)
         }
     }
 

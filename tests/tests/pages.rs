@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use tests::{
-    Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape,
-};
+use tests::{Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape};
 
 async fn make(visitor: &Visitor, route: &Route, things: &Things, csrf: &str) -> Answer {
     let path = things.fill(route.path());
@@ -32,6 +30,9 @@ async fn make(visitor: &Visitor, route: &Route, things: &Things, csrf: &str) -> 
     let body = things.fill(route.body);
     visitor.form(&path, &format!("{body}&csrf={csrf}")).await
 }
+
+/// Where step-ups that failed are counted.
+const TRIES: &str = "sign_in_failure";
 
 fn is_page(answer: &Answer) -> bool {
     answer.header("content-type") == "text/html; charset=utf-8" && answer.text().contains("<h1>")
@@ -97,9 +98,7 @@ async fn every_page_lets_in_exactly_whom_the_table_names() {
         }
     }
     let mut after = world.lab.digests().await;
-    // Step-ups that were tried are counted.
-    let table = "sign_in_failure";
-    after.insert(table.to_owned(), before[table].clone());
+    after.insert(TRIES.to_owned(), before[TRIES].clone());
     assert_eq!(after, before, "what is refused changes nothing");
 }
 

@@ -715,6 +715,16 @@ async fn pages_say_what_browsers_may_do_with_them() {
     }
 }
 
+#[tokio::test]
+async fn with_tls_browsers_are_told_to_stay_with_it() {
+    let lab = Lab::start().await;
+    for path in ["/sign-in", "/rollouts"] {
+        let answer = Visitor::as_with_tls(&lab).get(path).await;
+        let header = answer.header("strict-transport-security");
+        assert_eq!(header, "max-age=31536000", "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_pages_learn_of_changes_until_the_server_stops() {
     let mut lab = Lab::start().await;
