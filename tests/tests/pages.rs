@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use tests::{Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape};
+use tests::{
+    Answer, ENDS, Holder, OPEN, PAGES, Route, Things, Visitor, World, pages_in_sources, shape,
+};
 
 async fn make(visitor: &Visitor, route: &Route, things: &Things, csrf: &str) -> Answer {
     let path = things.fill(route.path());
