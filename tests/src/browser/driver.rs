@@ -19,7 +19,7 @@ const MISSING: &str = "Tests of pages need Chromium and its driver. Install them
 /// panicked or was killed; then ends the group, the browser among it, and what it has written.
 const KEEPER: &str = r#"
 trap : TERM
-"$0" --port=0 --log-level=SEVERE < /dev/null &
+( "$0" --port=0 --log-level=SEVERE < /dev/null || echo failed ) &
 read -r _
 kill -TERM 0
 wait
@@ -50,8 +50,13 @@ pub(crate) struct Driver {
 
 /// A program by its variable or its names.
 fn program(variable: &str, names: &[&str]) -> PathBuf {
-    if let Some(named) = env::var_os(variable) {
-        return named.into();
+    if let Some(named) = env::var_os(variable).map(PathBuf::from) {
+        assert!(
+            named.is_file(),
+            "{} is not there. {MISSING}",
+            named.display()
+        );
+        return named;
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let found = names.iter().find_map(|name| {
@@ -84,8 +89,9 @@ impl Driver {
         let output = BufReader::new(keeper.stdout.take().unwrap());
         let found = tokio::task::spawn_blocking(move || {
             let mut lines = output.lines().map_while(Result::ok);
-            let port = lines.find_map(|line| {
-                let (_, port) = line.split_once("successfully on port ")?;
+            let begins = |line: &String| line == "failed" || line.contains("successfully on port ");
+            let port = lines.find(begins).and_then(|line| {
+                let (_, port) = line.split_once("on port ")?;
                 port.trim_end_matches('.').parse::<u16>().ok()
             });
             // What it still says must not fill the pipe.
