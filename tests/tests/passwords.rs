@@ -4,10 +4,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::json;
 use server::auth::{self, Passwords, SignIn};
+use server::clock::{Clock, SystemClock};
 use server::error::OpError;
 use server::store::people::{self, Account};
 use server::store::sign_in;
@@ -46,7 +47,7 @@ impl<'a> Kai<'a> {
     async fn change(&self, old: &str, new: &str) -> Result<SignIn, OpError> {
         let words = (old.to_owned().into(), new.to_owned().into());
         let (pool, now) = (&self.lab.database.pool, self.lab.clock.now());
-        let tried_at = Utc::now();
+        let tried_at = SystemClock.now();
         auth::change_password(
             pool,
             &self.passwords,
@@ -62,13 +63,21 @@ impl<'a> Kai<'a> {
     async fn signs_in(&self, password: &str) -> bool {
         let (pool, name) = (&self.lab.database.pool, &self.account.name);
         let password = password.to_owned().into();
-        let tried = auth::sign_in(pool, &self.passwords, name, password, HOME, Utc::now()).await;
+        let tried = auth::sign_in(
+            pool,
+            &self.passwords,
+            name,
+            password,
+            HOME,
+            SystemClock.now(),
+        )
+        .await;
         matches!(tried.unwrap(), SignIn::Accepted(_))
     }
 
     async fn sessions(&self) -> usize {
         let mut conn = self.lab.conn().await;
-        sign_in::sessions_of(&mut conn, self.account.id, Utc::now())
+        sign_in::sessions_of(&mut conn, self.account.id, SystemClock.now())
             .await
             .unwrap()
             .len()
@@ -79,7 +88,7 @@ impl<'a> Kai<'a> {
 async fn who_knows_the_old_password_changes_it_and_every_session_ends() {
     let lab = Lab::start().await;
     let kai = Kai::with_password(&lab).await;
-    let later = Utc::now() + TimeDelta::hours(1);
+    let later = SystemClock.now() + TimeDelta::hours(1);
     let mut conn = lab.conn().await;
     sign_in::add_session(&mut conn, &[7; 32], Some(kai.account.id), &json!({}), later)
         .await
