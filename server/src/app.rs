@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,6 +21,9 @@ use crate::fleet::{Catalogue, Picture, Reader};
 use crate::ingest::Ingest;
 use crate::permits::Permits;
 use crate::secret::ServerSecret;
+
+/// Two: each holds one of few connections to the database, and people who click come first.
+const REFRESHES: usize = 2;
 
 /// How polls are paced.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,8 @@ pub struct App {
     pub wall_clock: SharedClock,
     /// Passwords of people.
     pub passwords: Arc<Passwords>,
+    /// How many pages may refresh themselves at once.
+    pub refreshes: Arc<Semaphore>,
     /// Cancelled when the server begins to stop: streams that have no end of their own end.
     pub closing: CancellationToken,
     /// The write path of rollouts.
@@ -153,6 +158,7 @@ impl Running {
             clock,
             wall_clock: Arc::new(SystemClock),
             passwords: Arc::default(),
+            refreshes: Arc::new(Semaphore::new(REFRESHES)),
             closing: CancellationToken::new(),
             control,
             ingest,

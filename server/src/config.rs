@@ -143,10 +143,11 @@ impl Config {
         self.listen.ip().is_loopback() || self.is_trusted_proxy(peer)
     }
 
-    /// Whether this peer may say on whose behalf it asks: a proxy that is named, or one on this machine.
+    /// Whether this peer may say on whose behalf it asks: only a proxy that is named. One on this machine has to be
+    /// named as well: who passes on what a client wrote would let clients choose who they are.
     #[must_use]
     pub fn speaks_for_others(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.is_trusted_proxy(peer)
+        self.is_trusted_proxy(peer)
     }
 
     fn is_trusted_proxy(&self, peer: IpAddr) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -40,9 +40,9 @@ pub fn router(app: App, config: Arc<Config>) -> Router {
     let pages = web::router(&app, config.tls.is_some());
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::new(id))
-        .layer(from_fn(every_error_is_a_problem))
+        .layer(from_fn(every_error_is_told))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -58,10 +58,28 @@ pub fn router(app: App, config: Arc<Config>) -> Router {
         .merge(pages)
         .route("/healthz", get(async || "alive"))
         .route("/readyz", get(ready))
-        .fallback(web::not_found)
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(layers)
         .with_state(app)
+}
+
+/// Requests are logged by the route they took: addresses can hold a link that is good once.
+fn span(request: &Request) -> tracing::Span {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str);
+    tracing::debug_span!("request", method = %request.method(), route)
+}
+
+async fn not_found() -> Failure {
+    Failure::Problem(Box::new(problem(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "Not found",
+        "There is nothing at this address.",
+    )))
 }
 
 async fn wrong_method() -> Failure {
@@ -96,7 +114,11 @@ fn client(config: &Config, request: &Request) -> Option<IpAddr> {
         .flat_map(|value| value.split(','))
         .collect();
     for hop in hops.into_iter().rev() {
-        let address: IpAddr = hop.trim().parse().ok()?;
+        let hop = hop.trim();
+        let address = hop
+            .parse()
+            .or_else(|_| hop.parse().map(|a: SocketAddr| a.ip()));
+        let address: IpAddr = address.ok()?;
         if !config.speaks_for_others(address) {
             return Some(address);
         }
@@ -126,6 +148,17 @@ async fn only_where_allowed(
         "Plain HTTP is served on loopback and to trusted proxies only. Use HTTPS.".into(),
     )
     .into_response()
+}
+
+/// What fails outside of any handler is a page for people and a problem for programs, like every other failure.
+async fn every_error_is_told(request: Request, next: Next) -> Response {
+    let for_people = web::is_for_people(&request);
+    let response = every_error_is_a_problem(request, next).await;
+    if for_people {
+        web::for_people(response)
+    } else {
+        response
+    }
 }
 
 /// Layers below answer some requests themselves, with a bare status: a body that can not be unpacked, a request that

@@ -176,3 +176,31 @@ async fn lists_hold_nothing_of_tracks_that_one_can_not_see() {
 fn holder_has_not(holder: &Holder, route: &Route) -> bool {
     holder.expects(route, true) >= 400
 }
+
+/// Few pages at once must not wait for connections that other pages of the same kind hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_holds_one_connection_and_waits_for_another() {
+    let world = World::build().await;
+    let admin = Holder::add(
+        &world,
+        Some(server::store::people::Role::Admin),
+        tests::Place::Everywhere,
+    )
+    .await;
+    let visitor = world.lab.visitor(admin.person()).await;
+    let pool = &world.lab.nodes[0].app.pool;
+    // All that can be had but one.
+    let mut held = Vec::new();
+    let patience = std::time::Duration::from_millis(500);
+    while let Ok(conn) = tokio::time::timeout(patience, pool.acquire()).await {
+        held.push(conn.unwrap());
+    }
+    held.pop();
+    for route in PAGES {
+        if route.method() != Method::GET || route.path() == "/live" {
+            continue;
+        }
+        let answer = make(&visitor, route, &world.things[0], "").await;
+        assert_eq!(answer.status, route.allowed, "{}", route.call);
+    }
+}

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use server::error::OpError;
-use server::registry::{self, RingInput};
+use server::registry::{self, NewRings, RingInput};
 use server::store::tracks;
 use tests::Lab;
 use uuid::Uuid;
@@ -56,7 +56,7 @@ async fn a_preview_counts_what_saving_moves_and_saves_nothing() {
         &app.catalogue,
         &app.picture,
         lab.track,
-        &inputs,
+        inputs.as_slice(),
         admin,
         lab.clock.now(),
     )
@@ -84,4 +84,33 @@ async fn a_preview_refuses_what_saving_refuses() {
     let mut conn = lab.conn().await;
     let refused = registry::preview(&mut conn, lab.track, &[]).await;
     assert!(matches!(refused, Err(OpError::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn rings_that_somebody_saved_meanwhile_are_not_saved_over() {
+    let lab = Lab::start().await;
+    lab.ring("broad", 2).await;
+    let seen = lab.rings().await;
+    let named = |name: &str| {
+        [RingInput {
+            id: Some(seen[0].id),
+            name: name.to_owned(),
+            query: None,
+            share: None,
+        }]
+    };
+    let app = &lab.nodes[0].app;
+    let save = async |name: &str| {
+        let rings = named(name);
+        let new = NewRings {
+            rings: &rings,
+            instead_of: Some(&seen),
+        };
+        let (pool, by, now) = (&lab.database.pool, lab.people.admin.0, lab.clock.now());
+        registry::define(pool, &app.catalogue, &app.picture, lab.track, new, by, now).await
+    };
+    save("everyone").await.unwrap();
+    let refused = save("all").await;
+    assert!(matches!(refused, Err(OpError::Conflict(_))), "{refused:?}");
+    assert_eq!(lab.rings().await[0].name, "everyone");
 }

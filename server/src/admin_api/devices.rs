@@ -94,7 +94,12 @@ async fn list(
         query = query.with_status(status);
     }
     let mut tx = store::reading(&app.pool).await?;
-    let within = Within::of(&app, tracks.as_deref());
+    let within = Within::of(
+        &app.catalogue,
+        &app.picture,
+        app.clock.now(),
+        tracks.as_deref(),
+    );
     let after = asked.after.unwrap_or(0);
     let hits = device_list::find(&mut tx, &within, &query, after, limit).await?;
     let written = seen::newest(&mut tx, &hits.device_nos).await?;

@@ -8,4 +8,4 @@ mod rings;
 pub use enrol::{Enrolled, EnrolmentInput, admit, enrol, revoke};
 pub use inventory::{ParsedInventory, digest_of, parse, update};
 pub use population::{class_of, open as open_population, preview as preview_population};
-pub use rings::{Preview, RingInput, define, pin, preview};
+pub use rings::{NewRings, Preview, RingInput, define, pin, preview};

@@ -184,25 +184,58 @@ pub async fn preview(
     })
 }
 
+/// Rings to define.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRings<'a> {
+    /// All of them, first ring first.
+    pub rings: &'a [RingInput],
+    /// What was there when somebody decided on them: with other rings nothing is saved. None: whatever is there.
+    pub instead_of: Option<&'a [Ring]>,
+}
+
+impl<'a> From<&'a [RingInput]> for NewRings<'a> {
+    fn from(rings: &'a [RingInput]) -> Self {
+        Self {
+            rings,
+            instead_of: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Vec<RingInput>> for NewRings<'a> {
+    fn from(rings: &'a Vec<RingInput>) -> Self {
+        rings.as_slice().into()
+    }
+}
+
 /// Defines the rings of a track, in order, and places its devices. Approvals that froze another definition are void
 /// at the next tick. A device that moves skips no gate: its ring is pinned in rollouts that it has begun.
 ///
 /// # Errors
-/// [`OpError::Invalid`] naming each field, [`OpError::NotFound`].
+/// [`OpError::Invalid`] naming each field, [`OpError::NotFound`], [`OpError::Conflict`] where others were saved meanwhile.
 pub async fn define(
     pool: &PgPool,
     catalogue: &Catalogue,
     picture: &Picture,
     track: Uuid,
-    inputs: &[RingInput],
+    new: impl Into<NewRings<'_>>,
     by: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Vec<Ring>, OpError> {
+    let NewRings {
+        rings: inputs,
+        instead_of,
+    } = new.into();
     let mut tx = pool.begin().await?;
     let Some(_track) = tracks::lock(&mut tx, TrackId(track)).await? else {
         return Err(OpError::NotFound { what: "track" });
     };
     let existing = tracks::rings(&mut tx, track).await?;
+    if instead_of.is_some_and(|seen| seen != existing) {
+        return Err(OpError::Conflict(
+            "somebody saved other rings meanwhile; look at them before you save yours".into(),
+        ));
+    }
     let wrong = check(inputs, &existing);
     if !wrong.is_empty() {
         return Err(OpError::Invalid(wrong));

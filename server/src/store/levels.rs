@@ -327,18 +327,20 @@ pub struct Steps {
     pub rollout: bool,
 }
 
-/// Which of the first steps are done.
+/// Which of the first steps are done, on these tracks (none: on all).
 ///
 /// # Errors
 /// When the database fails.
-pub async fn steps(conn: &mut PgConnection) -> sqlx::Result<Steps> {
+pub async fn steps(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> sqlx::Result<Steps> {
     sqlx::query_as!(
         Steps,
-        r#"SELECT EXISTS (SELECT FROM ring) AS "rings!",
-                  EXISTS (SELECT FROM enrolment_token) OR EXISTS (SELECT FROM device) AS "enrolment!",
+        r#"SELECT EXISTS (SELECT FROM ring WHERE $1::uuid[] IS NULL OR track_id = ANY($1)) AS "rings!",
+                  EXISTS (SELECT FROM enrolment_token WHERE $1::uuid[] IS NULL OR track_id = ANY($1))
+                      OR EXISTS (SELECT FROM device WHERE $1::uuid[] IS NULL OR track_id = ANY($1)) AS "enrolment!",
                   EXISTS (SELECT FROM publisher_key WHERE revoked_at IS NULL) AS "key!",
                   EXISTS (SELECT FROM sequence WHERE state = 'published') AS "sequence!",
-                  EXISTS (SELECT FROM rollout) AS "rollout!""#,
+                  EXISTS (SELECT FROM rollout WHERE $1::uuid[] IS NULL OR track_id = ANY($1)) AS "rollout!""#,
+        tracks,
     )
     .fetch_one(conn)
     .await

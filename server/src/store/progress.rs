@@ -171,7 +171,7 @@ pub struct Moved {
     pub at: DateTime<Utc>,
 }
 
-/// Devices of a rollout that moved last, the last first.
+/// Devices of a rollout that moved last, the last first. Those that have left its track since are not named.
 ///
 /// # Errors
 /// When the database fails.
@@ -180,7 +180,8 @@ pub async fn moved(conn: &mut PgConnection, rollout: Uuid, limit: i64) -> sqlx::
         r#"SELECT d.id, d.host_name, a.step, a.steps, a.code, a.progress_at,
                   CASE a.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE a.state END AS "state!"
            FROM (SELECT * FROM assignment WHERE rollout_id = $1 ORDER BY progress_at DESC, device_no LIMIT $2) AS a
-           JOIN device d USING (device_no) ORDER BY a.progress_at DESC, d.device_no"#,
+           JOIN device d USING (device_no) JOIN rollout r ON r.id = a.rollout_id AND r.track_id = d.track_id
+           ORDER BY a.progress_at DESC, d.device_no"#,
         rollout, limit,
     )
     .fetch_all(conn)

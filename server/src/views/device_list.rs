@@ -9,7 +9,6 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::device::not_begun;
-use crate::app::App;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::registry::class_of;
@@ -29,12 +28,17 @@ pub struct Within<'a> {
 impl<'a> Within<'a> {
     /// These tracks; none: all.
     #[must_use]
-    pub fn of(app: &'a App, tracks: Option<&'a [Uuid]>) -> Self {
+    pub fn of(
+        catalogue: &'a Catalogue,
+        picture: &'a Picture,
+        now: DateTime<Utc>,
+        tracks: Option<&'a [Uuid]>,
+    ) -> Self {
         Self {
-            catalogue: &app.catalogue,
-            picture: &app.picture,
+            catalogue,
+            picture,
             tracks,
-            now: app.clock.now(),
+            now,
         }
     }
 }

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::assets::address;
@@ -132,14 +133,31 @@ impl Frame {
         here: impl Into<String>,
         zone: Option<Tz>,
     ) -> Result<Self, Failure> {
+        let mut conn = app.pool.acquire().await?;
+        Self::within(&mut conn, app, caller, nav, title, here, zone).await
+    }
+
+    /// The same on a connection that the page holds already: who asks for a second one while holding the first can wait
+    /// for themselves.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn within(
+        conn: &mut PgConnection,
+        app: &App,
+        caller: &Caller,
+        nav: Nav,
+        title: impl Into<String>,
+        here: impl Into<String>,
+        zone: Option<Tz>,
+    ) -> Result<Self, Failure> {
         let seen = caller.tracks_with::<kinds::Viewer>();
         let decided = caller.tracks_with::<kinds::Approver>();
-        let mut conn = app.pool.acquire().await?;
-        let all = tracks::all(&mut conn).await?;
+        let all = tracks::all(&mut *conn).await?;
         let own: Vec<_> = all.iter().filter(|t| caller.sees(t.id)).collect();
         let zone = zone.unwrap_or_else(|| shared_zone(own.iter().map(|t| t.time_zone)));
-        let open = rollouts::count_open(&mut conn, seen.as_deref()).await?;
-        let due = requests::count_due(&mut conn, caller.person().0, decided.as_deref()).await?;
+        let open = rollouts::count_open(&mut *conn, seen.as_deref()).await?;
+        let due = requests::count_due(&mut *conn, caller.person().0, decided.as_deref()).await?;
         let now = app.clock.now();
         let browser = caller.browser();
         let item = |it: &Nav| {

@@ -1,11 +1,14 @@
 //! What stands before every page: who is there, whether a form is ours, and how a failure looks.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use tokio::time::timeout;
 use tower_sessions::Session;
 
 use super::{LARGEST_FORM, problem_page};
@@ -21,6 +24,9 @@ pub struct Fields(pub Vec<(String, String)>);
 /// Name of the field with the token.
 const CSRF: &str = "csrf";
 
+/// How long a refresh waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a page asks for by itself is marked so by htmx.
 const BY_ITSELF: &str = "hx-request";
 
@@ -35,6 +41,17 @@ pub async fn guard(
     let here = request.uri().clone();
     let by_itself = request.headers().contains_key(BY_ITSELF);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    // What pages ask for by themselves waits in line, so that permits and telemetry are never kept waiting by screens that
+    // nobody looks at. Who waited too long keeps what they see, and asks again after the next change.
+    let _turn = if by_itself && is_read {
+        let turn = timeout(PATIENCE, app.refreshes.acquire()).await;
+        let Ok(Ok(turn)) = turn else {
+            return StatusCode::NO_CONTENT.into_response();
+        };
+        Some(turn)
+    } else {
+        None
+    };
     let response = match admit(&app, &session, request, by_itself).await {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),

@@ -1,6 +1,7 @@
 //! Server-sent events: a page that is open learns that something was committed, and asks for itself again.
 
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Sse};
 use axum::routing::get;
 use futures::stream::{StreamExt, unfold};
+use rand::RngExt;
 
 use crate::app::App;
 use crate::auth::Viewer;
@@ -17,8 +19,9 @@ use crate::auth::Viewer;
 /// Where the events are.
 pub const PATH: &str = "/live";
 
-/// A busy fleet commits many times a second: nobody reads faster than this.
-const BREATH: Duration = Duration::from_secs(2);
+/// A busy fleet commits many times a second: nobody reads faster than this. Between the two, so that open pages do not
+/// all ask in the same moment.
+const BREATH: RangeInclusive<u64> = 1_500..=4_000;
 
 /// Streams end after a while and browsers come back: then it is checked anew who is there.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -31,7 +34,8 @@ pub fn router() -> Router<App> {
 async fn live(State(app): State<App>, _caller: Viewer) -> impl IntoResponse {
     let changes = unfold(app.picture.changes(), async |mut changes| {
         changes.changed().await.ok()?;
-        tokio::time::sleep(BREATH).await;
+        let pause = rand::rng().random_range(BREATH);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
         let n = *changes.borrow_and_update();
         Some((
             Ok::<_, Infallible>(Event::default().event("changed").data(n.to_string())),

@@ -26,9 +26,10 @@ mod step_up;
 mod tracks;
 mod welcome;
 
+use agent_protocol::Problem;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Response};
 use axum::routing::get;
@@ -62,9 +63,23 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// For addresses that are nobody's.
-pub async fn not_found(headers: HeaderMap, request: Request) -> Response {
-    let mut response = problem_page::not_found(headers, request).await;
+/// Whether a person asks, with a browser, for something that is no call of an API.
+pub fn is_for_people(request: &Request) -> bool {
+    let path = request.uri().path();
+    !path.starts_with("/api/")
+        && !path.starts_with(agent_protocol::BASE_PATH)
+        && request
+            .headers()
+            .get(header::ACCEPT)
+            .is_some_and(|a| a.as_bytes().starts_with(b"text/html"))
+}
+
+/// A failure outside of pages, such as an address that is nobody's, as people read it.
+pub fn for_people(response: Response) -> Response {
+    if response.extensions().get::<Problem>().is_none() {
+        return response;
+    }
+    let mut response = problem_page::of(response);
     for (name, value) in HEADERS {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);

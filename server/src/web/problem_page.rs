@@ -2,13 +2,11 @@
 
 use agent_protocol::Problem;
 use askama::Template;
-use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::assets::address;
 use super::parts::Bare;
-use crate::http::{Failure, problem};
 
 #[derive(Template)]
 #[template(path = "pages/problem.html")]
@@ -32,6 +30,9 @@ impl ProblemPage {
             }
             409 => ("It changed since you looked", "Nothing was changed."),
             422 => ("Something in the form is not right", "Nothing was changed."),
+            503 if !problem.kind.ends_with("/unavailable") => {
+                ("That took too long", "What was confirmed before is stored.")
+            }
             503 => (
                 "The database does not answer",
                 "No permits are granted while it is away; devices keep their state.",
@@ -60,7 +61,7 @@ impl ProblemPage {
     /// For snapshots.
     #[cfg(test)]
     fn sample() -> Self {
-        let refused = problem(
+        let refused = crate::http::problem(
             StatusCode::CONFLICT,
             "refused/state",
             "Refused",
@@ -88,22 +89,6 @@ pub fn of(response: Response) -> Response {
             .insert(header::RETRY_AFTER, after.clone());
     }
     shown
-}
-
-/// For addresses that are nobody's: a page for browsers, a problem for programs.
-pub async fn not_found(headers: HeaderMap, request: Request) -> Response {
-    let failure = Failure::Problem(Box::new(problem(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "Not found",
-        "There is nothing at this address.",
-    )))
-    .into_response();
-    let for_people = !request.uri().path().starts_with("/api/")
-        && headers
-            .get(header::ACCEPT)
-            .is_some_and(|a| a.as_bytes().starts_with(b"text/html"));
-    if for_people { of(failure) } else { failure }
 }
 
 /// A rendered page; one that can not be rendered is our mistake.

@@ -35,7 +35,7 @@ pub fn address(next: &str) -> String {
 }
 
 /// The password was given a short while ago. A handler that asks for it runs only then; else the password is asked
-/// for first, and people come back to the page with the form.
+/// for first, and people come back to the form: to its own address, which every action has a page at.
 #[derive(Debug, Clone, Copy)]
 pub struct SteppedUp;
 
@@ -47,14 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SteppedUp {
         if browser.is_some_and(|b| b.as_ref().is_some_and(|b| b.stepped_up)) {
             return Ok(Self);
         }
-        // The page with the form has the address of its action, or the one above it.
-        let path = parts.uri.path();
-        let above = match path.rsplit_once('/') {
-            Some(("", _)) => path,
-            Some((above, _)) => above,
-            None => "/overview",
-        };
-        Err(Redirect::to(&address(above)).into_response())
+        Err(Redirect::to(&address(parts.uri.path())).into_response())
     }
 }
 

@@ -95,7 +95,12 @@ async fn export(State(app): State<App>, caller: Viewer, Filter(asked): Filter<As
 impl Rest {
     /// The next rows as text; the first ones with the names of the columns.
     async fn next(&mut self, after: i32) -> anyhow::Result<String> {
-        let within = Within::of(&self.app, self.own.as_deref());
+        let within = Within::of(
+            &self.app.catalogue,
+            &self.app.picture,
+            self.app.clock.now(),
+            self.own.as_deref(),
+        );
         let mut tx = store::reading(&self.app.pool).await?;
         let hits = device_list::find(&mut tx, &within, &self.query, after, CHUNK).await?;
         let lines = device_list::lines(&mut tx, &within, &self.query, &hits.device_nos).await?;

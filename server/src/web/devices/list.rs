@@ -134,7 +134,8 @@ impl Asked {
 async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Asked>) -> Shown {
     let person = caller.caller().clone();
     let own = caller.asked(asked.track)?;
-    let within = Within::of(&app, own.as_deref());
+    let now = app.clock.now();
+    let within = Within::of(&app.catalogue, &app.picture, now, own.as_deref());
     let here = asked.href(asked.after);
     let frame = Frame::read(&app, &person, Nav::Devices, "Devices", here, None).await?;
     let mut tx = store::reading(&app.pool).await?;
@@ -147,7 +148,9 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     };
     let hits = device_list::find(&mut tx, &within, &query, asked.after, COUNTED + 1).await?;
     let found = hits.device_nos.len();
-    if asked.after == 0 && hits.next.is_none_or(|_| found > ROWS) {
+    // A search that stopped early has found some of them: only the end, or more than is counted, is a number.
+    let most = usize::try_from(COUNTED).unwrap_or(usize::MAX);
+    if asked.after == 0 && (hits.next.is_none() || found > most) {
         page.count = Some(counted(found));
     }
     let shown = &hits.device_nos[..found.min(ROWS)];

@@ -59,7 +59,7 @@ async fn one(
         Some(before) => format!("/devices/{id}?before={before}"),
         None => format!("/devices/{id}"),
     };
-    let frame = Frame::read(&app, &person, Nav::Devices, &name, here, zone).await?;
+    let frame = Frame::within(&mut tx, &app, &person, Nav::Devices, &name, here, zone).await?;
     let seen = app.picture.last_seen(device.device_no);
     let mut view = DevicePage::read(&mut tx, &app.catalogue, device.clone(), seen).await?;
     if let Some(before) = asked.before {
@@ -69,7 +69,7 @@ async fn one(
     let ring = ring(&mut tx, &device).await?;
     let compared = compared(&mut tx, &app, &device, &frame).await?;
     let timeline = timeline(&mut tx, &view, &frame).await?;
-    let past = past(&mut tx, &app, &view, &frame).await?;
+    let past = past(&mut tx, &app, &view, &person, &frame).await?;
     drop(tx);
     let mut page = DeviceShown::of(frame, &device, &view, track.map(|t| t.name));
     page.may_act = person.may::<kinds::Admin>(device.track_id);

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::events::lasting;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::store::rollouts;
 use crate::views::{AssignmentLine, DevicePage, Place};
 use crate::web::frame::Frame;
@@ -40,6 +41,7 @@ pub async fn past(
     conn: &mut PgConnection,
     app: &App,
     view: &DevicePage,
+    caller: &Caller,
     frame: &Frame,
 ) -> anyhow::Result<Vec<Part>> {
     let over = |a: &&AssignmentLine| view.rollouts.iter().all(|p| p.rollout.0 != a.rollout);
@@ -48,6 +50,10 @@ pub async fn past(
         let Some(stored) = rollouts::by_id(&mut *conn, RolloutId(line.rollout)).await? else {
             continue;
         };
+        // It may have come from a track that is not there for this caller.
+        if !caller.sees(stored.rollout.track.0) {
+            continue;
+        }
         let sequence = app.catalogue.get(&mut *conn, stored.rollout.digest).await?;
         let name = sequence.map_or_else(|| "Unknown".to_owned(), |s| s.kb.to_string());
         past.push(Part {

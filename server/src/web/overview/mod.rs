@@ -118,7 +118,8 @@ async fn overview(
         |t| format!("/overview?track={}", t.id),
     );
     let zone = track.map(|t| t.time_zone);
-    let frame = Frame::read(&app, &person, Nav::Overview, "Overview", here, zone).await?;
+    let (nav, title) = (Nav::Overview, "Overview");
+    let frame = Frame::within(&mut tx, &app, &person, nav, title, here, zone).await?;
     let id = person.person().0;
     let asked_tracks = asked_tracks.as_deref();
     let world = World::read(&mut tx, &app, asked_tracks, id, decides.as_deref()).await?;

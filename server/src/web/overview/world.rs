@@ -131,7 +131,7 @@ impl World {
             pulled: levels::pulled(&mut *conn, now - BACK).await?,
             published: levels::published(&mut *conn).await?,
             people: people::all(&mut *conn).await?,
-            steps: levels::steps(conn).await?,
+            steps: levels::steps(conn, asked).await?,
             rollouts,
             open,
             stopped,

@@ -101,7 +101,7 @@ impl Action {
             ],
             Self::Pause => vec![
                 format!("{moving} devices in progress finish what they started; nothing new starts."),
-                "Open approval requests become void. Its author, an approver or an admin can resume it.".to_owned(),
+                "Open approval requests become void. Its author, an admin, or an operator who also approves can resume it.".to_owned(),
             ],
             Self::Resume => vec!["It goes on where it was; permits are granted again.".to_owned()],
             Self::Halt => vec![

@@ -108,7 +108,8 @@ async fn page(State(app): State<App>, caller: Viewer, At(id): At<Uuid>) -> Shown
     let found = found.ok_or(OpError::NotFound { what: "sequence" })?;
     let title = found.sequence.kb.to_string();
     let here = format!("/sequences/{id}");
-    let frame = Frame::read(&app, &person, Nav::Sequences, title, here, None).await?;
+    let nav = Nav::Sequences;
+    let frame = Frame::within(&mut tx, &app, &person, nav, title, here, None).await?;
     let used = sequences::rolled_out(&mut tx, id, caller.tracks().as_deref()).await?;
     let page = SequencePage::read(&mut tx, frame, &person, found, &used).await?;
     show(page)

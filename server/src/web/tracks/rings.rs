@@ -16,12 +16,13 @@ use crate::app::App;
 use crate::auth::{Admin, Caller};
 use crate::error::OpError;
 use crate::http::{At, Failure};
+use crate::registry::{self, NewRings};
+use crate::store;
 use crate::store::tracks::{self, Ring, Track};
 use crate::web::form::{Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::Link;
 use crate::web::problem_page::html;
-use crate::{registry, store};
 
 /// This route.
 pub fn router() -> Router<App> {
@@ -224,7 +225,11 @@ async fn save(app: &App, desk: &Desk, draft: &Draft, by: Uuid) -> Result<Option<
     let inputs = draft.inputs().map_err(|m| OpError::Invalid(m.0))?;
     let (pool, catalogue, picture) = (&app.pool, &app.catalogue, &app.picture);
     let now = app.clock.now();
-    registry::define(pool, catalogue, picture, desk.track.id, &inputs, by, now).await?;
+    let new = NewRings {
+        rings: &inputs,
+        instead_of: Some(&desk.rings),
+    };
+    registry::define(pool, catalogue, picture, desk.track.id, new, by, now).await?;
     Ok(None)
 }
 

@@ -169,7 +169,7 @@ fn notice(frame: &Frame, read: &Read) -> Option<Notice> {
             Tone::Wait,
             Icon::Pause,
             format!(
-                "Paused by {} since {}. {flight} The author, an approver or an admin can resume it.",
+                "Paused by {} since {}. {flight} Its author, an admin, or an operator who also approves can resume it.",
                 read.name(*by),
                 since(*at)
             ),

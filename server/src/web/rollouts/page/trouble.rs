@@ -179,8 +179,11 @@ impl Columns {
             .map(|what| {
                 let n = of(what);
                 let count = match query {
-                    Some(query) => Tally::of(n, &format!("{query} {}", terms(*what))),
-                    None => Tally::plain(n),
+                    // Of those that failed without a code there is no list: `state:failed` finds the others as well.
+                    Some(query) if *what != What::NoCode => {
+                        Tally::of(n, &format!("{query} {}", terms(*what)))
+                    }
+                    _ => Tally::plain(n),
                 };
                 Cell::new(count, n, model.started)
             })
