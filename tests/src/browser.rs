@@ -13,6 +13,8 @@ mod look;
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use engine::ids::PersonId;
 use serde_json::{Value, json};
 
@@ -33,7 +35,7 @@ pub const ENTER: &str = "\u{e007}";
 /// What scripts of ours in a page begin with: how things are called by people.
 const WORDS: &str = r"
 const tidy = (text) => (text || '').replace(/\s+/g, ' ').trim();
-const visible = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && e.getClientRects().length > 0;
+const visible = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && e.getClientRects().length > 0 && !e.closest('[aria-hidden=true]');
 const label = (e) => tidy([...(e.labels || [])].map((l) => l.innerText).join(' ')) || e.getAttribute('aria-label') || '';
 const called = (e) => e.matches('input:not([type=submit]), select, textarea') ? label(e) : tidy(e.innerText || e.value) || e.getAttribute('aria-label') || '';
 const pick = (all, words) => all.find((e) => called(e) === words) || all.find((e) => called(e).startsWith(words)) || null;
@@ -242,6 +244,25 @@ impl Browser {
             .map(|l| l["message"].as_str().unwrap().to_owned())
             .filter(|m| !m.contains("responded with a status of 4") || m.contains("/static/"))
             .collect()
+    }
+
+    /// The text of what has this id.
+    pub async fn text_of(&self, id: &str) -> String {
+        let text = "return document.getElementById(arguments[0])?.innerText ?? ''";
+        let text = self.script(text, json!([id])).await;
+        text.as_str().unwrap().trim().to_owned()
+    }
+
+    /// A picture of the page down to its end, at most `height` pixels of it, as PNG.
+    pub async fn picture(&self, width: u32, height: u32) -> Vec<u8> {
+        let whole = "return document.documentElement.scrollHeight";
+        let whole = self.script(whole, json!([])).await.as_u64().unwrap();
+        let height = whole.clamp(400, u64::from(height));
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.tools("Emulation.setDeviceMetricsOverride", size).await;
+        let png = self.driver.get("/screenshot").await.unwrap();
+        STANDARD.decode(png.as_str().unwrap()).unwrap()
     }
 
     /// Whether pages run their scripts here: ours marks the page when it does.

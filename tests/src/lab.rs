@@ -79,6 +79,23 @@ impl Lab {
 
     /// The same, set up otherwise.
     pub async fn with(setup: Setup) -> Self {
+        let mut lab = Self::bare(setup).await;
+        lab.people = People::add(&lab.database.pool, lab.clock.now()).await;
+        lab.furnish().await;
+        for _ in 0..setup.servers {
+            lab.add_node().await;
+        }
+        lab
+    }
+
+    /// An installation as it is after the first start: one server, nobody and nothing.
+    pub async fn empty() -> Self {
+        let mut lab = Self::bare(Setup::default()).await;
+        lab.add_node().await;
+        lab
+    }
+
+    async fn bare(setup: Setup) -> Self {
         let database = Database::create().await;
         let directory = tempfile::Builder::new()
             .prefix("ringfence-lab-")
@@ -100,8 +117,7 @@ impl Lab {
             Arc::new(IngestHealth::default()),
             setup.notify,
         );
-        let people = People::add(pool, clock.now()).await;
-        let mut lab = Self {
+        Self {
             nodes: Vec::new(),
             track: Uuid::now_v7(),
             catalogue: Catalogue::default(),
@@ -110,17 +126,12 @@ impl Lab {
             database,
             clock,
             control,
-            people,
+            people: People::default(),
             picture,
             manual,
             setup,
             directory,
-        };
-        lab.furnish().await;
-        for _ in 0..setup.servers {
-            lab.add_node().await;
         }
-        lab
     }
 
     /// Track, ring, publisher's key and enrolment token.

@@ -19,6 +19,19 @@ pub struct People {
     pub mary: PersonId,
 }
 
+impl Default for People {
+    /// Nobody yet.
+    fn default() -> Self {
+        let nobody = PersonId(Uuid::nil());
+        Self {
+            admin: nobody,
+            operator: nobody,
+            anna: nobody,
+            mary: nobody,
+        }
+    }
+}
+
 impl People {
     /// Adds them.
     pub(crate) async fn add(pool: &PgPool, at: DateTime<Utc>) -> Self {
