@@ -12,7 +12,7 @@ use tower_sessions::Session;
 
 use super::page::{TokenRow, token_rows};
 use crate::app::App;
-use crate::auth::{self, Caller, SignIn, browser};
+use crate::auth::{self, Caller, SignIn, browser, kinds};
 use crate::http::Failure;
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
@@ -60,6 +60,8 @@ struct SessionRow {
 pub struct AccountPage {
     frame: Frame,
     done: Option<&'static str>,
+    /// A token may what its owner may: without a role, nothing.
+    may_have_tokens: bool,
     tokens: Vec<TokenRow>,
     sessions: Vec<SessionRow>,
     step_up: String,
@@ -88,6 +90,7 @@ pub async fn read(app: &App, person: &Caller) -> Result<AccountPage, Failure> {
         sessions: sessions.into_iter().map(row).collect(),
         frame,
         done: None,
+        may_have_tokens: person.tracks_with::<kinds::Viewer>() != Some(Vec::new()),
         tokens,
         step_up: step_up::address(here),
         token_name: String::new(),
@@ -164,6 +167,7 @@ mod tests {
             frame.stepped_up = true;
             Self {
                 done: None,
+                may_have_tokens: true,
                 tokens: vec![TokenRow {
                     name: "nightly <export>".to_owned(),
                     made: frame.when(frame.now),
