@@ -60,9 +60,11 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     let mut conn = app.pool.acquire().await?;
     let tracks = tracks::all(&mut conn).await?;
     let may_add = person.tracks_with::<kinds::Admin>().is_none();
-    let passwords = match may_add {
-        true => Some(HashSet::from_iter(sign_in::with_password(&mut conn).await?)),
-        false => None,
+    let passwords: Option<HashSet<Uuid>> = if may_add {
+        let ids = sign_in::with_password(&mut conn).await?;
+        Some(ids.into_iter().collect())
+    } else {
+        None
     };
     let mut found = people::all(&mut conn).await?;
     drop(conn);
@@ -73,9 +75,7 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
         link: Link::new(&account.name, format!("/people/{}", account.id)),
         roles: held(account, person, &tracks),
         state: may_sign_in(account),
-        has_password: passwords
-            .as_ref()
-            .map(|p: &HashSet<Uuid>| p.contains(&account.id)),
+        has_password: passwords.as_ref().map(|ids| ids.contains(&account.id)),
     };
     show(PeoplePage {
         frame,
