@@ -1,4 +1,4 @@
-//! Passwords: chosen by a link that an admin makes, and changed by who knows the old one.
+//! Passwords: chosen by a link that an admin makes, and changed by who knows the old one; and what accounts hold.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::json;
-use server::auth::{self, Passwords, SignIn};
+use server::auth::{self, Grant, Passwords, SignIn};
 use server::clock::{Clock, SystemClock};
 use server::error::OpError;
-use server::store::people::{self, Account};
+use server::store::people::{self, Account, Role};
 use server::store::sign_in;
 use tests::{Desk, Lab};
 
@@ -47,17 +47,8 @@ impl<'a> Kai<'a> {
     async fn change(&self, old: &str, new: &str) -> Result<SignIn, OpError> {
         let words = (old.to_owned().into(), new.to_owned().into());
         let (pool, now) = (&self.lab.database.pool, self.lab.clock.now());
-        let tried_at = SystemClock.now();
-        auth::change_password(
-            pool,
-            &self.passwords,
-            &self.account,
-            words,
-            HOME,
-            tried_at,
-            now,
-        )
-        .await
+        let (passwords, tried_at) = (&self.passwords, SystemClock.now());
+        auth::change_password(pool, passwords, &self.account, words, tried_at, now).await
     }
 
     async fn signs_in(&self, password: &str) -> bool {
@@ -116,15 +107,99 @@ async fn a_wrong_old_password_changes_nothing_and_guessing_takes_ever_longer() {
         let tried = kai.change("not the password", NEW).await.unwrap();
         assert!(matches!(tried, SignIn::Wrong), "{tried:?}");
     }
-    // The right one too has to wait now.
+    sqlx::raw_sql("UPDATE sign_in_failure SET failures = 12 WHERE failures = 5")
+        .execute(&lab.database.pool)
+        .await
+        .unwrap();
+    // The right one too has to wait now, here and where it is asked for once more.
     let tried = kai.change(OLD, NEW).await.unwrap();
     assert!(matches!(tried, SignIn::Wait(_)), "{tried:?}");
-    let hash = sign_in::password_hash(&mut *lab.conn().await, kai.account.id).await;
-    let fits = kai
-        .passwords
-        .verify(OLD.to_owned().into(), hash.unwrap())
-        .await;
-    assert!(fits.unwrap());
+    let (pool, wall) = (&lab.database.pool, SystemClock.now());
+    let tried = auth::confirm(
+        pool,
+        &kai.passwords,
+        kai.account.id,
+        OLD.to_owned().into(),
+        wall,
+    );
+    assert!(matches!(tried.await.unwrap(), SignIn::Wait(_)));
+    // Without the session nobody has to wait for what was done with it.
+    assert!(kai.signs_in(OLD).await);
+}
+
+#[tokio::test]
+async fn a_link_ends_with_a_new_password_and_when_its_owner_is_shut_out() {
+    let lab = Lab::start().await;
+    let kai = Kai::with_password(&lab).await;
+    let (pool, id, by) = (&lab.database.pool, kai.account.id, lab.people.admin.0);
+    let good = async |link: &str| {
+        auth::link_owner(pool, link, lab.clock.now())
+            .await
+            .is_ok_and(|owner| owner.id == id)
+    };
+    let link = lab.link(lab.people.operator).await;
+    assert!(good(&link).await);
+    assert!(matches!(
+        kai.change(OLD, NEW).await.unwrap(),
+        SignIn::Accepted(_)
+    ));
+    assert!(!good(&link).await);
+
+    let link = lab.link(lab.people.operator).await;
+    let of_another = lab.link(lab.people.anna).await;
+    for enabled in [false, true] {
+        auth::set_enabled(pool, id, enabled, by, lab.clock.now())
+            .await
+            .unwrap();
+        assert!(!good(&link).await, "enabled: {enabled}");
+    }
+    assert!(
+        auth::link_owner(pool, &of_another, lab.clock.now())
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_links_that_are_made_at_once_one_is_good() {
+    let lab = Lab::start().await;
+    let anna = lab.people.anna;
+    let made = futures::future::join_all((0..8).map(|_| lab.link(anna))).await;
+    let left = "SELECT count(*) FROM sign_in_link WHERE person_id = $1::uuid AND used_at IS NULL";
+    assert_eq!(lab.number(left, anna.0.to_string()).await, 1);
+    let mut good = 0;
+    for link in made {
+        let owner = auth::link_owner(&lab.database.pool, &link, lab.clock.now()).await;
+        good += usize::from(owner.is_ok());
+    }
+    assert_eq!(good, 1);
+}
+
+#[tokio::test]
+async fn nobody_holds_more_than_a_thousand_roles() {
+    let lab = Lab::start().await;
+    let (anna, by) = (lab.people.anna.0, lab.people.admin.0);
+    let pool = &lab.database.pool;
+    for statement in [
+        "INSERT INTO track (id, name, time_zone, created_at) SELECT gen_random_uuid(), 'many ' || n, 'UTC', now() FROM generate_series(1, 250) n",
+        "INSERT INTO role_grant (person_id, role, track_id) SELECT p.id, r, t.id FROM person p, track t,
+         unnest(ARRAY['viewer', 'operator', 'approver', 'auditor']) r WHERE p.name = 'Anna Novak' AND t.name LIKE 'many %' LIMIT 998",
+    ] {
+        sqlx::raw_sql(statement).execute(pool).await.unwrap();
+    }
+    let give = async |role| {
+        let track = Some(lab.track);
+        auth::grant_roles(pool, anna, &[Grant { role, track }], by, lab.clock.now()).await
+    };
+    // With the one on all tracks it is a thousand.
+    assert_eq!(give(Role::Viewer).await.unwrap().roles.len(), 1000);
+    let refused = give(Role::Operator).await;
+    assert!(
+        matches!(&refused, Err(OpError::Invalid(fields)) if fields[0].field == "roles"),
+        "{refused:?}"
+    );
+    let held = people::by_id(&mut *lab.conn().await, anna).await.unwrap();
+    assert_eq!(held.unwrap().roles.len(), 1000);
 }
 
 #[tokio::test]

@@ -153,6 +153,80 @@ async fn behind_a_proxy_everybody_has_an_address_of_their_own() {
     assert_eq!(from("203.0.113.7, 198.51.100.1", PASSWORD).await, 303);
 }
 
+#[tokio::test]
+async fn what_strangers_try_elsewhere_keeps_nobody_waiting() {
+    let lab = Lab::start().await;
+    let ada = lab.visitor(lab.people.admin).await;
+    let stranger = async |password: &str| {
+        let body = encoded(&[("name", "Ada Admin"), ("password", password)]);
+        let request = Visitor::of(&lab).request(Method::POST, "/sign-in");
+        let request = request
+            .header("x-forwarded-for", "203.0.113.7")
+            .header("content-type", "application/x-www-form-urlencoded");
+        ada.with_cookie(None).send(request.body(body)).await.status
+    };
+    let confirms = async || ada.post("/step-up", &[("password", PASSWORD)]).await.status;
+    let comes_in = async || {
+        Visitor::of(&lab)
+            .sign_in("Ada Admin", PASSWORD)
+            .await
+            .status
+    };
+    for n in 0..5 {
+        assert_eq!(stranger("wrong").await, 422, "{n}");
+    }
+    sql(
+        &lab,
+        "UPDATE sign_in_failure SET failures = 29 WHERE failures = 5",
+    )
+    .await;
+    assert_eq!(stranger(PASSWORD).await, 429);
+    assert_eq!(confirms().await, 303);
+    assert_eq!(comes_in().await, 303);
+    // From very many addresses at once a name can be used up: who is in stays able to act.
+    assert_eq!(stranger(PASSWORD).await, 429, "it is as it was there");
+    assert_eq!(
+        Visitor::of(&lab).sign_in("Ada Admin", "wrong").await.status,
+        422
+    );
+    sql(
+        &lab,
+        "UPDATE sign_in_failure SET failures = 60 WHERE key = sha256('name:ada admin')",
+    )
+    .await;
+    assert_eq!(comes_in().await, 429);
+    assert_eq!(confirms().await, 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_queues_at_the_sign_in_holds_no_connection() {
+    let lab = Lab::start().await;
+    let anna = lab.visitor(lab.people.anna).await;
+    let mut tx = lab.database.pool.begin().await.unwrap();
+    sqlx::raw_sql("INSERT INTO sign_in_failure VALUES (sha256('name:somebody'), 0, now())")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let crowd: Vec<_> = (0..40)
+        .map(|_| {
+            let visitor = Visitor::of(&lab);
+            tokio::spawn(async move { visitor.sign_in("Somebody", "wrong").await.status })
+        })
+        .collect();
+    tests::eventually("the crowd waits", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND wait_event_type = 'Lock' AND query LIKE '%sign_in_failure%' AND $1 = ''";
+        lab.number(waiting, "").await >= 2
+    })
+    .await;
+    let page = tokio::time::timeout(std::time::Duration::from_secs(5), anna.get("/rollouts"));
+    assert_eq!(page.await.expect("a connection is left").status, 200);
+    tx.rollback().await.unwrap();
+    for tried in crowd {
+        assert!(matches!(tried.await.unwrap(), 422 | 429));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_tries_at_the_same_moment_are_no_way_round_the_wait() {
     let lab = Lab::start().await;
@@ -436,6 +510,124 @@ async fn a_session_that_ends_while_a_request_is_under_way_stays_ended() {
     assert!(!is_in(&visitor).await);
 }
 
+/// Does something while the row of a session that just begins is about to be written.
+async fn while_a_session_begins(lab: &Lab, visitor: Visitor, begin: Begin) -> Visitor {
+    let pool = &lab.database.pool;
+    sql_done(
+        lab,
+        "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END';
+         CREATE TRIGGER hold BEFORE INSERT ON session FOR EACH ROW EXECUTE FUNCTION hold()",
+    )
+    .await;
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(4711)")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let begins = tokio::spawn(async move {
+        let answer = match begin {
+            Begin::SignIn => visitor.sign_in("Ada Admin", PASSWORD).await,
+            Begin::StepUp(csrf) => {
+                let body = encoded(&[("password", PASSWORD), ("csrf", &csrf)]);
+                visitor.form("/step-up", &body).await
+            }
+        };
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        visitor
+    });
+    tests::eventually("the session is about to begin", async || {
+        let held = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 4711 AND $1 = ''
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        lab.number(held, "").await > 0
+    })
+    .await;
+    let ada = lab.people.admin.0;
+    auth::sign_out_everywhere(pool, ada, lab.clock.now())
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    let visitor = begins.await.unwrap();
+    sql_done(lab, "DROP TRIGGER hold ON session; DROP FUNCTION hold()").await;
+    visitor
+}
+
+/// How a session gets a new row.
+enum Begin {
+    SignIn,
+    /// With the token of its forms.
+    StepUp(String),
+}
+
+async fn sql_done(lab: &Lab, statement: &'static str) {
+    sqlx::raw_sql(statement)
+        .execute(&lab.database.pool)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_begins_while_all_are_ended_is_none() {
+    let lab = Lab::start().await;
+    let name = lab.give_password(lab.people.admin).await;
+    let late = while_a_session_begins(&lab, Visitor::of(&lab), Begin::SignIn).await;
+    assert!(!is_in(&late).await, "the password was read before");
+
+    let ada = Visitor::of(&lab);
+    assert_eq!(ada.sign_in(&name, PASSWORD).await.status, 303);
+    let csrf = ada.csrf().await;
+    let late = while_a_session_begins(&lab, ada, Begin::StepUp(csrf)).await;
+    assert!(!is_in(&late).await, "the session was ended before");
+    assert_eq!(late.sign_in(&name, PASSWORD).await.status, 303);
+    assert!(is_in(&late).await);
+}
+
+#[tokio::test]
+async fn a_session_of_another_number_or_shape_is_none_and_no_failure() {
+    let lab = Lab::start().await;
+    for change in [
+        "UPDATE person SET session_epoch = session_epoch + 1",
+        "UPDATE session SET data = data #- '{who,epoch}'",
+        "UPDATE session SET data = jsonb_set(data, '{who,epoch}', '\"x\"')",
+        "UPDATE session SET data = '{\"who\": 7}'",
+        "UPDATE session SET data = '[]'",
+        "UPDATE session SET data = '{}'",
+    ] {
+        let visitor = lab.visitor(lab.people.admin).await;
+        let stolen = visitor.with_cookie(visitor.cookie());
+        assert!(is_in(&visitor).await);
+        sql(&lab, change).await;
+        assert!(!is_in(&visitor).await, "{change}");
+        // Also with the old cookie they come in again.
+        assert_eq!(
+            stolen.sign_in("Ada Admin", PASSWORD).await.status,
+            303,
+            "{change}"
+        );
+        assert!(is_in(&stolen).await, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_role_reaches_their_own_password_and_nothing_else() {
+    let lab = Lab::start().await;
+    let nobody = PersonId(lab.person("No Role", &[]).await);
+    let visitor = lab.visitor(nobody).await;
+    let page = visitor.get("/account").await;
+    assert_eq!(page.status, 200);
+    let page = page.text();
+    assert!(page.contains("New password") && !page.contains("API tokens</h2>"));
+    assert_eq!(visitor.get("/rollouts").await.status, 403);
+    let (_, after) = page.split_once(r#"name="csrf" value=""#).unwrap();
+    let csrf = after.split_once('"').unwrap().0;
+    let words = [("old", PASSWORD), ("password", NEW), ("again", NEW)];
+    let body = format!("{}&csrf={csrf}", encoded(&words));
+    let changed = visitor.form("/account/password", &body).await;
+    assert_eq!(changed.header("location"), "/account?done=password");
+    assert_eq!(visitor.get("/account").await.status, 200);
+    assert_eq!(Visitor::of(&lab).sign_in("No Role", NEW).await.status, 303);
+}
+
 #[tokio::test]
 async fn forms_come_from_pages_of_the_same_session() {
     let lab = Lab::start().await;
@@ -653,12 +845,17 @@ async fn guesses_at_the_step_up_count_and_it_takes_ones_own_password() {
         other.post("/step-up", &[("password", NEW)]).await.status,
         303
     );
-    for _ in 0..5 {
+    for _ in 0..4 {
         assert_eq!(
             ada.post("/step-up", &[("password", "wrong")]).await.status,
             422
         );
     }
+    sql(
+        &lab,
+        "UPDATE sign_in_failure SET failures = 12 WHERE failures = 5",
+    )
+    .await;
     assert_eq!(
         ada.post("/step-up", &[("password", PASSWORD)]).await.status,
         429

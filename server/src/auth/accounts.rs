@@ -13,11 +13,14 @@ use crate::error::OpError;
 use crate::store::people::{self, Account, Role};
 use crate::store::{audit, sign_in, tracks};
 
-/// Every call looks up its caller among all people, and lists of them come whole.
+/// Lists of people come whole.
 const MOST_PEOPLE: usize = 2000;
 
 /// Most roles in one request.
 const MOST_GRANTS: usize = 200;
+
+/// Most roles of one person: every call of theirs reads them.
+const MOST_HELD: usize = 1000;
 
 /// 90 days: time enough to give people their own tokens.
 const FIRST_TOKEN: TimeDelta = TimeDelta::days(90);
@@ -152,6 +155,10 @@ pub async fn grant_roles(
     )
     .await?;
     let account = find(&mut tx, person).await?;
+    if account.roles.len() > MOST_HELD {
+        let expected = format!("at most {MOST_HELD} roles of one person");
+        return Err(OpError::field("roles", expected));
+    }
     tx.commit().await?;
     Ok(account)
 }
@@ -219,6 +226,8 @@ pub async fn set_enabled(
     }
     people::set_enabled(&mut tx, person, enabled).await?;
     sign_in::end_sessions_of(&mut tx, person).await?;
+    // A link that was handed over before is not good again when they are let in again.
+    sign_in::end_links_of(&mut tx, person).await?;
     someone_administers(&mut tx).await?;
     let action = if enabled {
         "person_enabled"

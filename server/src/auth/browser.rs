@@ -18,6 +18,7 @@ use tower_sessions::session_store::{self, Error};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use uuid::Uuid;
 
+use super::Entrant;
 use crate::http::Failure;
 use crate::store::sign_in as store;
 
@@ -43,6 +44,8 @@ const KEY: &str = "who";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Who {
     person: Uuid,
+    /// Once everything of theirs was ended, theirs have another number and this is none any more.
+    epoch: i32,
     since: DateTime<Utc>,
     touched: DateTime<Utc>,
     password_at: DateTime<Utc>,
@@ -85,22 +88,36 @@ fn failed(error: tower_sessions::session::Error) -> anyhow::Error {
     anyhow::Error::new(error).context("a session could not be read or written")
 }
 
+/// What a session knows; none where it knows nothing, or what an older version wrote.
+async fn read(session: &Session) -> Result<Option<Who>, Failure> {
+    let stored: Option<Value> = session.get(KEY).await.map_err(failed)?;
+    Ok(stored.and_then(|who| serde_json::from_value(who).ok()))
+}
+
 /// Who is signed in. `by_hand` is false for what a page asks for by itself, which keeps no session alive.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn signed_in(
     session: &Session,
+    pool: &PgPool,
     now: DateTime<Utc>,
     by_hand: bool,
 ) -> Result<Option<Browser>, Failure> {
-    let Some(mut who) = session.get::<Who>(KEY).await.map_err(failed)? else {
-        return Ok(None);
-    };
-    if now - who.since > LONGEST {
-        session.flush().await.map_err(failed)?;
+    if session.is_empty().await {
         return Ok(None);
     }
+    let good = match read(session).await? {
+        Some(who) if now - who.since <= LONGEST => {
+            let epoch = store::session_epoch(&mut *pool.acquire().await?, who.person).await?;
+            (epoch == Some(who.epoch)).then_some(who)
+        }
+        _ => None,
+    };
+    let Some(mut who) = good else {
+        session.flush().await.map_err(failed)?;
+        return Ok(None);
+    };
     let browser = Browser {
         stepped_up: now - who.password_at <= STEP_UP,
         ..Browser::from(&who)
@@ -116,11 +133,16 @@ pub async fn signed_in(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn enter(session: &Session, person: Uuid, now: DateTime<Utc>) -> Result<(), Failure> {
+pub async fn enter(
+    session: &Session,
+    entrant: &Entrant,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     session.cycle_id().await.map_err(failed)?;
     let random: [u8; 32] = rand::rng().random();
     let who = Who {
-        person,
+        person: entrant.account.id,
+        epoch: entrant.epoch,
         since: now,
         touched: now,
         password_at: now,
@@ -130,12 +152,13 @@ pub async fn enter(session: &Session, person: Uuid, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// The password was given again: under a new id, what needs it is open for a while.
+/// The password was given again: under a new id, what needs it is open for a while. The number stays: a session that
+/// was ended meanwhile is none under its new id either.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn step_up(session: &Session, now: DateTime<Utc>) -> Result<(), Failure> {
-    let who = session.get::<Who>(KEY).await.map_err(failed)?;
+    let who = read(session).await?;
     let mut who = who.context("a step up without a session")?;
     who.password_at = now;
     session.cycle_id().await.map_err(failed)?;
@@ -161,12 +184,13 @@ pub async fn sessions_of(
     person: Uuid,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<OpenSession>> {
+    let epoch = store::session_epoch(conn, person).await?;
     let stored = store::sessions_of(conn, person, now).await?;
     let read = |data: Value| serde_json::from_value::<Who>(data.get(KEY)?.clone()).ok();
     let mut open: Vec<OpenSession> = stored
         .into_iter()
         .filter_map(read)
-        .filter(|who| now - who.since <= LONGEST)
+        .filter(|who| now - who.since <= LONGEST && Some(who.epoch) == epoch)
         .map(|who| OpenSession {
             since: who.since,
             used: who.touched,
@@ -241,9 +265,13 @@ impl SessionStore for PgSessions {
         let Some((data, expires)) = found else {
             return Ok(None);
         };
+        // What can not be read is no session, and nobody's failure.
+        let Ok(data) = serde_json::from_value(data) else {
+            return Ok(None);
+        };
         Ok(Some(Record {
             id: *id,
-            data: serde_json::from_value(data).map_err(|e| Error::Decode(e.to_string()))?,
+            data,
             expiry_date: OffsetDateTime::from_unix_timestamp(expires.timestamp())
                 .map_err(|e| Error::Decode(e.to_string()))?,
         }))

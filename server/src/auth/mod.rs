@@ -10,6 +10,7 @@ mod caller;
 mod password;
 mod roles;
 mod sign_in;
+mod throttle;
 mod token;
 
 pub use accounts::{
@@ -23,6 +24,7 @@ pub use roles::{
     Admin, Approver, As, Auditor, Everywhere, OnTrack, Operator, Right, Viewer, kinds,
 };
 pub use sign_in::{
-    SignIn, change_password, choose_password, link_owner, make_link, sign_in, sign_out_everywhere,
+    Entrant, SignIn, change_password, choose_password, confirm, link_owner, make_link, sign_in,
+    sign_out_everywhere,
 };
 pub use token::{Secret, hash_of};

@@ -5,7 +5,7 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zxcvbn::{Score, zxcvbn};
 
 use crate::error::OpError;
@@ -19,20 +19,34 @@ const LONGEST: usize = 256;
 /// Each hash takes 19 MiB and a core: more of them at once serve nobody.
 const AT_ONCE: usize = 2;
 
+/// So many tries are under way: more than are hashed, so that none waits for the database, and few enough that those
+/// who wait for each other leave connections to everybody else.
+const TRIES_AT_ONCE: usize = 4;
+
 /// Hashes and checks passwords, a few at a time.
 pub struct Passwords {
     turns: Semaphore,
+    tries: Semaphore,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         Self {
             turns: Semaphore::new(AT_ONCE),
+            tries: Semaphore::new(TRIES_AT_ONCE),
         }
     }
 }
 
 impl Passwords {
+    /// A place among the tries that are under way. Taken before a connection to the database: who queues holds none.
+    ///
+    /// # Errors
+    /// When the machine is stopping.
+    pub(super) async fn place(&self) -> anyhow::Result<SemaphorePermit<'_>> {
+        Ok(self.tries.acquire().await?)
+    }
+
     /// The hash that is stored, as a PHC string.
     ///
     /// # Errors

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use servicing::Sha256;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::accounts::{find, record};
 use super::password::{Passwords, check};
+use super::throttle::{self, Counter};
 use super::{Secret, hash_of};
 use crate::error::OpError;
 use crate::store::people::{self, Account};
@@ -19,74 +19,36 @@ use crate::store::sign_in as store;
 /// 24 hours: a link that is sent in the evening works in the morning.
 const LINK: TimeDelta = TimeDelta::hours(24);
 
-/// Failures are forgotten after a day.
-const MEMORY: TimeDelta = TimeDelta::hours(24);
-
-/// The longest anybody has to wait between two tries.
-const LONGEST_WAIT_S: i64 = 900;
-
-/// Tries without a wait: people mistype; an address can be an office's.
-const FREE_BY_NAME: i32 = 5;
-const FREE_BY_ADDRESS: i32 = 30;
-
 /// What became of a sign-in.
 #[derive(Debug)]
 pub enum SignIn {
     /// It is them.
-    Accepted(Account),
+    Accepted(Entrant),
     /// Unknown name, wrong password, no password, or kept out: one answer, so that nobody learns which.
     Wrong,
     /// Too many failures: not before so many seconds.
     Wait(i64),
 }
 
-/// Since when failures count.
-fn remembered_since(now: DateTime<Utc>) -> DateTime<Utc> {
-    now - MEMORY
-}
-
-/// What is counted: a hash, because people type passwords into the wrong field.
-fn key(kind: &str, value: &str) -> [u8; 32] {
-    *Sha256::of(format!("{kind}:{value}").as_bytes()).as_bytes()
-}
-
-/// An IPv6 network of one customer counts as one address.
-fn address_key(address: IpAddr) -> [u8; 32] {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => key("address", &v4.to_string()),
-        IpAddr::V6(v6) => key("address", &format!("{:x?}", &v6.segments()[..4])),
-    }
-}
-
-/// Seconds to wait after so many failures: doubling beyond those that are free, up to a quarter of an hour.
-fn wait_s(failures: i32, free: i32) -> i64 {
-    if failures < free {
-        return 0;
-    }
-    let doublings = u32::try_from(failures - free).unwrap_or(0).min(10);
-    2_i64.pow(doublings).min(LONGEST_WAIT_S)
+/// Someone who gave their password just now: who has one of these may begin a session.
+#[derive(Debug)]
+pub struct Entrant {
+    /// Who.
+    pub account: Account,
+    /// The number that sessions of theirs had when what the password was checked against was read.
+    pub(super) epoch: i32,
 }
 
 /// Who is called so. Capitals do not matter, except between people whose names differ in nothing else.
-fn called(mut accounts: Vec<Account>, name: &str) -> Option<Account> {
-    accounts.retain(|a| a.enabled && a.name.to_lowercase() == name.to_lowercase());
-    if let Some(exact) = accounts.iter().position(|a| a.name == name) {
-        return Some(accounts.swap_remove(exact));
+fn called(mut people: Vec<(Uuid, String)>, wanted: &str) -> Option<Uuid> {
+    people.retain(|(_, name)| name.to_lowercase() == wanted.to_lowercase());
+    if let Some((id, _)) = people.iter().find(|(_, name)| name == wanted) {
+        return Some(*id);
     }
-    accounts.pop().filter(|_| accounts.is_empty())
+    people.pop().filter(|_| people.is_empty()).map(|(id, _)| id)
 }
 
-async fn left(
-    conn: &mut PgConnection,
-    key: &[u8],
-    free: i32,
-    now: DateTime<Utc>,
-) -> Result<i64, OpError> {
-    let (failures, last) = store::failures(conn, key, now, remembered_since(now)).await?;
-    Ok((wait_s(failures, free) - (now - last).num_seconds()).max(0))
-}
-
-/// Signs someone in. A try counts as failed until the password is checked, so that many at once do not slip by.
+/// Signs someone in.
 ///
 /// # Errors
 /// When the database or the machine fails.
@@ -99,32 +61,67 @@ pub async fn sign_in(
     now: DateTime<Utc>,
 ) -> Result<SignIn, OpError> {
     let name = name.trim();
-    let (by_name, by_address) = (key("name", &name.to_lowercase()), address_key(address));
+    let _place = passwords.place().await?;
+    // Before anything is locked: names are compared here, and not as the database's locale would.
+    let names = people::enabled_names(&mut *pool.acquire().await?).await?;
+    let counters = throttle::at_sign_in(name, address);
+    tried(
+        pool,
+        passwords,
+        (called(names, name), password),
+        &counters,
+        now,
+    )
+    .await
+}
+
+/// Whether a password is that of someone who is signed in. Guesses count here as at the sign-in, because a stolen
+/// session is no way round the throttle, but by themselves: what strangers do there keeps nobody waiting here.
+///
+/// # Errors
+/// When the database or the machine fails.
+pub async fn confirm(
+    pool: &PgPool,
+    passwords: &Passwords,
+    person: Uuid,
+    password: SecretString,
+    now: DateTime<Utc>,
+) -> Result<SignIn, OpError> {
+    let _place = passwords.place().await?;
+    let counters = throttle::at_step_up(person);
+    tried(pool, passwords, (Some(person), password), &counters, now).await
+}
+
+/// What becomes of a password that somebody tries as someone, or as nobody there is.
+async fn tried(
+    pool: &PgPool,
+    passwords: &Passwords,
+    (person, password): (Option<Uuid>, SecretString),
+    counters: &[Counter],
+    now: DateTime<Utc>,
+) -> Result<SignIn, OpError> {
     let mut tx = pool.begin().await?;
-    let wait = left(&mut tx, &by_name, FREE_BY_NAME, now)
-        .await?
-        .max(left(&mut tx, &by_address, FREE_BY_ADDRESS, now).await?);
-    if wait > 0 {
+    if let Some(wait) = throttle::begin(&mut tx, counters, now).await? {
         return Ok(SignIn::Wait(wait));
     }
-    let since = remembered_since(now);
-    store::count_failure(&mut tx, &by_name, now, since).await?;
-    store::count_failure(&mut tx, &by_address, now, since).await?;
-    let account = called(people::all(&mut tx).await?, name);
-    let stored = match &account {
-        Some(account) => store::password_hash(&mut tx, account.id).await?,
+    let found = match person {
+        Some(person) => store::credential(&mut tx, person).await?,
         None => None,
     };
     tx.commit().await?;
+    let (stored, epoch) = found.unwrap_or_default();
     let fits = passwords.verify(password, stored).await?;
-    let Some(account) = account.filter(|_| fits) else {
+    let Some(person) = person.filter(|_| fits) else {
         return Ok(SignIn::Wrong);
     };
     let mut tx = pool.begin().await?;
-    store::forget_failures(&mut tx, &by_name).await?;
-    store::uncount_failure(&mut tx, &by_address).await?;
+    throttle::was_right(&mut tx, counters).await?;
+    let account = people::by_id(&mut tx, person).await?;
     tx.commit().await?;
-    Ok(SignIn::Accepted(account))
+    Ok(match account.filter(|a| a.enabled) {
+        Some(account) => SignIn::Accepted(Entrant { account, epoch }),
+        None => SignIn::Wrong,
+    })
 }
 
 /// Makes a link with which someone chooses a password. The password they have works until then.
@@ -140,6 +137,8 @@ pub async fn make_link(
     let secret = Secret::link();
     let expires = now + LINK;
     let mut tx = pool.begin().await?;
+    // One after the other: of two links that are made at once the second ends the first.
+    people::lock_one(&mut tx, person).await?;
     let owner = find(&mut tx, person).await?;
     if !owner.enabled {
         return Err(OpError::Conflict(format!(
@@ -178,17 +177,17 @@ pub async fn choose_password(
     link: &str,
     password: SecretString,
     now: DateTime<Utc>,
-) -> Result<Account, OpError> {
+) -> Result<Entrant, OpError> {
     let owner = link_owner(pool, link, now).await?;
     check(&password, &owner.name)?;
     let hash = passwords.hash(password).await?;
     let mut tx = pool.begin().await?;
+    let epoch = store::end_sessions_of(&mut tx, owner.id).await?;
     // Looked at again: two tabs may have the same link open.
     let person = store::use_link(&mut tx, &hash_of(link), now)
         .await?
         .ok_or(GONE)?;
     store::set_password(&mut tx, person, &hash, now).await?;
-    store::end_sessions_of(&mut tx, person).await?;
     record(
         &mut tx,
         now,
@@ -199,12 +198,14 @@ pub async fn choose_password(
     )
     .await?;
     tx.commit().await?;
-    Ok(owner)
+    Ok(Entrant {
+        account: owner,
+        epoch,
+    })
 }
 
 /// Changes the password of someone who knows the old one, and ends every session of theirs. Guesses of the old one
-/// count like those at the sign-in: a stolen session is no way round the throttle. They are counted by the machine's
-/// clock, `tried_at`, as at the sign-in.
+/// count as in [`confirm`], by the machine's clock, `tried_at`.
 ///
 /// # Errors
 /// [`OpError::Invalid`] for a password that is weak or the old one.
@@ -213,30 +214,30 @@ pub async fn change_password(
     passwords: &Passwords,
     account: &Account,
     (old, new): (SecretString, SecretString),
-    address: IpAddr,
     tried_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<SignIn, OpError> {
     check(&new, &account.name)?;
     let same = old.expose_secret() == new.expose_secret();
-    let tried = sign_in(pool, passwords, &account.name, old, address, tried_at).await?;
-    if !matches!(&tried, SignIn::Accepted(found) if found.id == account.id) {
-        return Ok(match tried {
-            SignIn::Accepted(_) => SignIn::Wrong,
-            other => other,
-        });
-    }
+    let tried = confirm(pool, passwords, account.id, old, tried_at).await?;
+    let SignIn::Accepted(entrant) = tried else {
+        return Ok(tried);
+    };
     if same {
         return Err(OpError::field("password", "another one than the old one"));
     }
     let hash = passwords.hash(new).await?;
     let mut tx = pool.begin().await?;
+    let epoch = store::end_sessions_of(&mut tx, account.id).await?;
+    if epoch != entrant.epoch + 1 {
+        // Another password was chosen meanwhile: the one that was given is the old one no more.
+        return Ok(SignIn::Wrong);
+    }
     store::set_password(&mut tx, account.id, &hash, now).await?;
-    store::end_sessions_of(&mut tx, account.id).await?;
     let by = Some(account.id);
     record(&mut tx, now, by, "password_changed", account.id, json!({})).await?;
     tx.commit().await?;
-    Ok(tried)
+    Ok(SignIn::Accepted(Entrant { epoch, ..entrant }))
 }
 
 /// Ends every session of someone, by themselves.
@@ -268,43 +269,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_and_have_an_end() {
-        assert_eq!(wait_s(4, FREE_BY_NAME), 0);
-        assert_eq!(wait_s(5, FREE_BY_NAME), 1);
-        assert_eq!(wait_s(8, FREE_BY_NAME), 8);
-        assert_eq!(wait_s(i32::MAX, FREE_BY_NAME), LONGEST_WAIT_S);
-    }
-
-    #[test]
     fn capitals_matter_only_between_people_who_differ_in_nothing_else() {
-        let account = |n: u128, name: &str, enabled| Account {
-            id: Uuid::from_u128(n),
-            name: name.to_owned(),
-            enabled,
-            roles: Vec::new(),
+        let people = || {
+            let names = [(1, "Anna"), (2, "anna"), (3, "Mary")];
+            names
+                .map(|(n, name)| (Uuid::from_u128(n), name.to_owned()))
+                .to_vec()
         };
-        let accounts = || {
-            vec![
-                account(1, "Anna", true),
-                account(2, "anna", true),
-                account(3, "Mary", true),
-                account(4, "Kai", false),
-            ]
-        };
-        let who = |name| called(accounts(), name).map(|a| a.id.as_u128());
+        let who = |name| called(people(), name).map(|id| id.as_u128());
         assert_eq!(
             (who("Anna"), who("anna"), who("ANNA")),
             (Some(1), Some(2), None)
         );
         assert_eq!((who("mARY"), who("Kai"), who("")), (Some(3), None, None));
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_address_and_two_offices_are_two() {
-        let of = |text: &str| address_key(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

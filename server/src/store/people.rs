@@ -1,6 +1,6 @@
 //! People, their roles per track, and their API tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use engine::decide::Person;
@@ -157,7 +157,39 @@ pub async fn by_token(
 /// # Errors
 /// When the database fails.
 pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<Account>> {
-    Ok(all(conn).await?.into_iter().find(|a| a.id == id))
+    let person = sqlx::query!("SELECT name, enabled FROM person WHERE id = $1", id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(person) = person else {
+        return Ok(None);
+    };
+    let grants = sqlx::query!(
+        "SELECT role, track_id FROM role_grant WHERE person_id = $1 ORDER BY role, track_id",
+        id
+    )
+    .fetch_all(conn)
+    .await?;
+    let roles = grants
+        .into_iter()
+        .map(|g| Ok((from_word("role", g.role)?, g.track_id)))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Some(Account {
+        id,
+        name: person.name,
+        enabled: person.enabled,
+        roles,
+    }))
+}
+
+/// Names of everyone who may sign in.
+///
+/// # Errors
+/// When the database fails.
+pub async fn enabled_names(conn: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, String)>> {
+    let people = sqlx::query!("SELECT id, name FROM person WHERE enabled")
+        .fetch_all(conn)
+        .await?;
+    Ok(people.into_iter().map(|p| (p.id, p.name)).collect())
 }
 
 /// Everyone, by name.
@@ -168,25 +200,26 @@ pub async fn all(conn: &mut PgConnection) -> anyhow::Result<Vec<Account>> {
     let people = sqlx::query!("SELECT id, name, enabled FROM person ORDER BY name")
         .fetch_all(&mut *conn)
         .await?;
-    let grants = sqlx::query!("SELECT person_id, role, track_id FROM role_grant ORDER BY role")
-        .fetch_all(conn)
-        .await?;
-    let mut accounts: Vec<Account> = people
+    let grants =
+        sqlx::query!("SELECT person_id, role, track_id FROM role_grant ORDER BY role, track_id")
+            .fetch_all(conn)
+            .await?;
+    let mut held: HashMap<Uuid, Vec<(Role, Option<Uuid>)>> = HashMap::new();
+    for g in grants {
+        let role = from_word("role", g.role)?;
+        held.entry(g.person_id)
+            .or_default()
+            .push((role, g.track_id));
+    }
+    Ok(people
         .into_iter()
         .map(|p| Account {
+            roles: held.remove(&p.id).unwrap_or_default(),
             id: p.id,
             name: p.name,
             enabled: p.enabled,
-            roles: Vec::new(),
         })
-        .collect();
-    for g in grants {
-        let role = from_word("role", g.role)?;
-        if let Some(account) = accounts.iter_mut().find(|a| a.id == g.person_id) {
-            account.roles.push((role, g.track_id));
-        }
-    }
-    Ok(accounts)
+        .collect())
 }
 
 /// Everyone as approvals on a track care.
@@ -217,6 +250,20 @@ pub async fn lock(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("LOCK TABLE person, role_grant IN SHARE ROW EXCLUSIVE MODE")
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Keeps someone from changing until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_one(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT id FROM person WHERE id = $1 FOR NO KEY UPDATE",
+        person
+    )
+    .fetch_optional(conn)
+    .await?;
     Ok(())
 }
 

@@ -18,6 +18,35 @@ pub async fn password_hash(conn: &mut PgConnection, person: Uuid) -> sqlx::Resul
     .await
 }
 
+/// What a password is checked against: its hash, where there is one, and the number that a session has which begins
+/// with it. Read at once, so that they belong together.
+///
+/// # Errors
+/// When the database fails.
+pub async fn credential(
+    conn: &mut PgConnection,
+    person: Uuid,
+) -> sqlx::Result<Option<(Option<String>, i32)>> {
+    let row = sqlx::query!(
+        r#"SELECT c.password_hash AS "password_hash?", p.session_epoch
+         FROM person p LEFT JOIN credential c ON c.person_id = p.id WHERE p.id = $1"#,
+        person
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|r| (r.password_hash, r.session_epoch)))
+}
+
+/// The number that sessions of someone have which are good.
+///
+/// # Errors
+/// When the database fails.
+pub async fn session_epoch(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!("SELECT session_epoch FROM person WHERE id = $1", person)
+        .fetch_optional(conn)
+        .await
+}
+
 /// People who have a password.
 ///
 /// # Errors
@@ -28,7 +57,7 @@ pub async fn with_password(conn: &mut PgConnection) -> sqlx::Result<Vec<Uuid>> {
         .await
 }
 
-/// Sets a password by its hash.
+/// Sets a password by its hash; links with which another one could be chosen end.
 ///
 /// # Errors
 /// When the database fails.
@@ -44,6 +73,20 @@ pub async fn set_password(
         person,
         hash,
         at,
+    )
+    .execute(&mut *conn)
+    .await?;
+    end_links_of(conn, person).await
+}
+
+/// Ends the links of someone that were not used.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_links_of(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM sign_in_link WHERE person_id = $1 AND used_at IS NULL",
+        person
     )
     .execute(conn)
     .await?;
@@ -62,12 +105,7 @@ pub async fn add_link(
     at: DateTime<Utc>,
     expires: DateTime<Utc>,
 ) -> sqlx::Result<Uuid> {
-    sqlx::query!(
-        "DELETE FROM sign_in_link WHERE person_id = $1 AND used_at IS NULL",
-        person
-    )
-    .execute(&mut *conn)
-    .await?;
+    end_links_of(&mut *conn, person).await?;
     let id = Uuid::now_v7();
     sqlx::query!(
         "INSERT INTO sign_in_link (id, person_id, hash, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -211,18 +249,26 @@ pub async fn end_session(conn: &mut PgConnection, hash: &[u8]) -> sqlx::Result<(
     Ok(())
 }
 
-/// Ends every session of someone.
+/// Ends every session of someone, also those that are begun at this moment with what was read before: their number is
+/// another one than the new one, which this returns. First in a transaction: who changes the person waits for them
+/// before anything else.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn end_sessions_of(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<()> {
+/// When there is no such person or the database fails.
+pub async fn end_sessions_of(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<i32> {
+    let epoch = sqlx::query_scalar!(
+        "UPDATE person SET session_epoch = session_epoch + 1 WHERE id = $1 RETURNING session_epoch",
+        person
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     sqlx::query!("DELETE FROM session WHERE person_id = $1", person)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(epoch)
 }
 
-/// How often a name or an address failed since `since`, and when last. Until the transaction ends nobody else looks:
+/// How often what is counted failed since `since`, and when last. Until the transaction ends nobody else looks:
 /// tries that come at the same moment are judged one after the other.
 ///
 /// # Errors
@@ -280,7 +326,7 @@ pub async fn uncount_failure(conn: &mut PgConnection, key: &[u8]) -> sqlx::Resul
     Ok(())
 }
 
-/// Forgets the failures of a name or an address.
+/// Forgets failures.
 ///
 /// # Errors
 /// When the database fails.

@@ -79,7 +79,8 @@ async fn admit(
     by_itself: bool,
 ) -> Result<Request, Failure> {
     let by_hand = !by_itself && request.uri().path() != super::live::PATH;
-    let browser = browser::signed_in(session, app.wall_clock.now(), by_hand).await?;
+    let now = app.wall_clock.now();
+    let browser = browser::signed_in(session, &app.pool, now, by_hand).await?;
     let (mut parts, body) = request.into_parts();
     let mut body = body;
     if !matches!(parts.method, Method::GET | Method::HEAD) {

@@ -109,8 +109,8 @@ async fn enter(
     )
     .await?;
     let (status, refused) = match tried {
-        SignIn::Accepted(account) => {
-            browser::enter(&session, account.id, now).await?;
+        SignIn::Accepted(entrant) => {
+            browser::enter(&session, &entrant, now).await?;
             return Ok(Redirect::to(inside(&typed.next)).into_response());
         }
         SignIn::Wrong => (

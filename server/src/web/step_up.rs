@@ -1,10 +1,8 @@
 //! `/step-up`: the password once more, before what can not be taken back.
 
-use std::net::SocketAddr;
-
 use askama::Template;
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -101,21 +99,18 @@ async fn confirm(
     State(app): State<App>,
     caller: Viewer,
     session: Session,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Form(typed): Form<Typed>,
 ) -> Shown {
     let now = app.wall_clock.now();
-    let account = caller.caller().account();
-    let (who, name) = (account.id, account.name.clone());
+    let person = caller.caller().person().0;
     let password = SecretString::from(typed.password);
-    // Guesses count like those at the sign-in: a stolen session is no way round the throttle.
-    let tried = auth::sign_in(&app.pool, &app.passwords, &name, password, peer.ip(), now).await?;
+    let tried = auth::confirm(&app.pool, &app.passwords, person, password, now).await?;
     let (status, refused) = match tried {
-        SignIn::Accepted(account) if account.id == who => {
+        SignIn::Accepted(_) => {
             browser::step_up(&session, now).await?;
             return Ok(Redirect::to(inside(&typed.next)).into_response());
         }
-        SignIn::Accepted(_) | SignIn::Wrong => (
+        SignIn::Wrong => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "That is not your password.".to_owned(),
         ),

@@ -74,8 +74,8 @@ async fn choose(
     if typed.password == typed.again {
         let password = SecretString::from(typed.password);
         match auth::choose_password(&app.pool, &app.passwords, &link, password, now).await {
-            Ok(account) => {
-                browser::enter(&session, account.id, app.wall_clock.now()).await?;
+            Ok(entrant) => {
+                browser::enter(&session, &entrant, app.wall_clock.now()).await?;
                 return Ok(Redirect::to("/overview").into_response());
             }
             Err(error) => mistakes = Mistakes::from_error(error)?,

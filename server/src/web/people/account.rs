@@ -1,10 +1,8 @@
 //! `/account`: one's own password, API tokens and sessions.
 
-use std::net::SocketAddr;
-
 use askama::Template;
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
@@ -14,7 +12,7 @@ use tower_sessions::Session;
 
 use super::page::{TokenRow, token_rows};
 use crate::app::App;
-use crate::auth::{self, Caller, SignIn, Viewer, browser};
+use crate::auth::{self, Caller, SignIn, browser, kinds};
 use crate::http::Failure;
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
@@ -62,6 +60,8 @@ struct SessionRow {
 pub struct AccountPage {
     frame: Frame,
     done: Option<&'static str>,
+    /// A token may what its owner may: without a role, nothing.
+    may_have_tokens: bool,
     tokens: Vec<TokenRow>,
     sessions: Vec<SessionRow>,
     step_up: String,
@@ -90,6 +90,7 @@ pub async fn read(app: &App, person: &Caller) -> Result<AccountPage, Failure> {
         sessions: sessions.into_iter().map(row).collect(),
         frame,
         done: None,
+        may_have_tokens: person.tracks_with::<kinds::Viewer>() != Some(Vec::new()),
         tokens,
         step_up: step_up::address(here),
         token_name: String::new(),
@@ -98,8 +99,8 @@ pub async fn read(app: &App, person: &Caller) -> Result<AccountPage, Failure> {
     })
 }
 
-async fn page(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Asked>) -> Shown {
-    let mut page = read(&app, caller.caller()).await?;
+async fn page(State(app): State<App>, caller: Caller, Filter(asked): Filter<Asked>) -> Shown {
+    let mut page = read(&app, &caller).await?;
     page.done = match asked.done.as_deref() {
         Some("password") => Some("Your password was changed. Every other session of yours ended."),
         Some("token") => Some("The API token was revoked."),
@@ -110,12 +111,10 @@ async fn page(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
 
 async fn change_password(
     State(app): State<App>,
-    caller: Viewer,
+    caller: Caller,
     session: Session,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Form(typed): Form<Passwords>,
 ) -> Shown {
-    let person = caller.caller();
     let mut mistakes = Mistakes::none();
     let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     if typed.password == typed.again {
@@ -125,12 +124,11 @@ async fn change_password(
         );
         let (pool, passwords) = (&app.pool, &*app.passwords);
         let (wall, now) = (app.wall_clock.now(), app.clock.now());
-        let account = person.account();
-        let tried =
-            auth::change_password(pool, passwords, account, words, peer.ip(), wall, now).await;
+        let account = caller.account();
+        let tried = auth::change_password(pool, passwords, account, words, wall, now).await;
         match tried {
-            Ok(SignIn::Accepted(account)) => {
-                browser::enter(&session, account.id, wall).await?;
+            Ok(SignIn::Accepted(entrant)) => {
+                browser::enter(&session, &entrant, wall).await?;
                 return Ok(Redirect::to("/account?done=password").into_response());
             }
             Ok(SignIn::Wrong) => mistakes.add("old", "the password you have now"),
@@ -146,13 +144,13 @@ async fn change_password(
     } else {
         mistakes.add("again", "the same password once more");
     }
-    let mut page = read(&app, person).await?;
+    let mut page = read(&app, &caller).await?;
     page.mistakes = mistakes;
     Ok((status, html(&page)).into_response())
 }
 
-async fn leave_everywhere(State(app): State<App>, caller: Viewer, session: Session) -> Shown {
-    let person = caller.caller().person().0;
+async fn leave_everywhere(State(app): State<App>, caller: Caller, session: Session) -> Shown {
+    let person = caller.person().0;
     auth::sign_out_everywhere(&app.pool, person, app.clock.now()).await?;
     browser::leave(&session).await?;
     Ok(Redirect::to("/sign-in").into_response())
@@ -169,6 +167,7 @@ mod tests {
             frame.stepped_up = true;
             Self {
                 done: None,
+                may_have_tokens: true,
                 tokens: vec![TokenRow {
                     name: "nightly <export>".to_owned(),
                     made: frame.when(frame.now),

@@ -1,5 +1,7 @@
 //! `/people`: everyone, by name.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -37,7 +39,8 @@ struct Row {
     link: Link,
     roles: Vec<Held>,
     state: Chip,
-    has_password: bool,
+    /// Only admins learn whose account waits for somebody to come in.
+    has_password: Option<bool>,
 }
 
 #[derive(Template)]
@@ -56,7 +59,13 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     let frame = Frame::read(&app, person, Nav::People, "People", "/people", None).await?;
     let mut conn = app.pool.acquire().await?;
     let tracks = tracks::all(&mut conn).await?;
-    let passwords = sign_in::with_password(&mut conn).await?;
+    let may_add = person.tracks_with::<kinds::Admin>().is_none();
+    let passwords: Option<HashSet<Uuid>> = if may_add {
+        let ids = sign_in::with_password(&mut conn).await?;
+        Some(ids.into_iter().collect())
+    } else {
+        None
+    };
     let mut found = people::all(&mut conn).await?;
     drop(conn);
     let wanted = asked.name.trim().to_lowercase();
@@ -66,7 +75,7 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
         link: Link::new(&account.name, format!("/people/{}", account.id)),
         roles: held(account, person, &tracks),
         state: may_sign_in(account),
-        has_password: passwords.contains(&account.id),
+        has_password: passwords.as_ref().map(|ids| ids.contains(&account.id)),
     };
     show(PeoplePage {
         frame,
@@ -74,7 +83,7 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
         rows: found.iter().skip(from).take(ROWS).map(row).collect(),
         before,
         next,
-        may_add: person.tracks_with::<kinds::Admin>().is_none(),
+        may_add,
     })
 }
 
@@ -134,7 +143,7 @@ mod tests {
                 Icon::OkRing,
                 if enabled { "Enabled" } else { "Disabled" },
             ),
-            has_password: enabled,
+            has_password: Some(enabled),
         };
         let page = PeoplePage::sample(vec![
             row(
@@ -145,6 +154,25 @@ mod tests {
             row("Nobody", Vec::new(), false),
         ]);
         insta::assert_snapshot!(main_of(&page));
+    }
+
+    #[test]
+    fn others_do_not_learn_who_has_no_password_yet() {
+        let row = Row {
+            link: Link::new("Nobody", "/people/1"),
+            roles: Vec::new(),
+            state: Chip::quiet(Tone::Ok, Icon::OkRing, "Enabled"),
+            has_password: None,
+        };
+        let page = PeoplePage {
+            may_add: false,
+            ..PeoplePage::sample(vec![row])
+        };
+        let shown = main_of(&page);
+        assert!(
+            shown.contains("Nobody") && !shown.contains("Password"),
+            "{shown}"
+        );
     }
 
     #[test]

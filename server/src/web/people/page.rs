@@ -37,6 +37,7 @@ pub struct TokenRow {
 
 /// What admins see besides.
 struct Inside {
+    has_password: bool,
     tokens: Vec<TokenRow>,
     sessions: usize,
 }
@@ -50,7 +51,6 @@ pub struct PersonPage {
     name: String,
     enabled: bool,
     state: Chip,
-    has_password: bool,
     roles: Vec<Held>,
     own: bool,
     inside: Option<Inside>,
@@ -69,7 +69,7 @@ pub async fn read(
     let missing = OpError::NotFound { what: "person" };
     let account = people::by_id(&mut conn, id).await?.ok_or(missing)?;
     let tracks = tracks::all(&mut conn).await?;
-    let passwords = sign_in::with_password(&mut conn).await?;
+    let has_password = sign_in::password_hash(&mut conn, id).await?.is_some();
     let wall = app.wall_clock.now();
     let sessions = browser::sessions_of(&mut conn, id, wall).await?.len();
     drop(conn);
@@ -78,7 +78,11 @@ pub async fn read(
     let inside = if person.tracks_with::<kinds::Admin>().is_none() {
         let revoke = |token: Uuid| format!("/people/{id}/tokens/{token}/revoke");
         let tokens = token_rows(app, &frame, id, revoke).await?;
-        Some(Inside { tokens, sessions })
+        Some(Inside {
+            has_password,
+            tokens,
+            sessions,
+        })
     } else {
         None
     };
@@ -88,7 +92,6 @@ pub async fn read(
         id,
         enabled: account.enabled,
         state: may_sign_in(&account),
-        has_password: passwords.contains(&id),
         roles: held(&account, person, &tracks),
         own: person.person().0 == id,
         inside,
@@ -142,13 +145,13 @@ mod tests {
                 name: "Kai Fischer".to_owned(),
                 enabled: true,
                 state: Chip::quiet(Tone::Ok, Icon::OkRing, "Enabled"),
-                has_password: true,
                 roles: vec![Held {
                     role: "Operator",
                     track: Some("Production".to_owned()),
                 }],
                 own: false,
                 inside: Some(Inside {
+                    has_password: true,
                     tokens: vec![token],
                     sessions: 1,
                 }),
@@ -167,7 +170,6 @@ mod tests {
     fn others_see_who_it_is() {
         let page = PersonPage {
             enabled: false,
-            has_password: false,
             state: Chip::quiet(Tone::Mute, Icon::Slash, "Disabled"),
             roles: Vec::new(),
             inside: None,
@@ -183,6 +185,7 @@ mod tests {
             own: true,
             refused: Some("Nobody would be left who administers all tracks.".to_owned()),
             inside: Some(Inside {
+                has_password: false,
                 tokens: Vec::new(),
                 sessions: 0,
             }),
