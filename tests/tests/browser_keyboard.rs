@@ -50,6 +50,7 @@ async fn submits(lab: &Lab, browser: &Browser, rollout: RolloutId) {
     browser.enter("Start 1 rollout").await;
     browser.comes_to(&page).await;
     // The page follows by itself.
+    lab.tick(rollout).await;
     browser.reads("Awaiting approval").await;
     browser.enter("Review request").await;
     let request = lab.request(rollout).await.unwrap().id.0;
