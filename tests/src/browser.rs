@@ -21,7 +21,7 @@ use crate::lab::Lab;
 use crate::{PASSWORD, PATIENCE};
 use driver::Driver;
 
-pub use keys::{ENTER, SPACE, TAB};
+pub use keys::{ENTER, TAB};
 pub use look::{Look, Theme};
 
 /// Between two looks at a page that is to change.

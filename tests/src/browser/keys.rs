@@ -11,8 +11,6 @@ use crate::PATIENCE;
 pub const TAB: &str = "\u{e004}";
 /// Enter.
 pub const ENTER: &str = "\u{e007}";
-/// Space: ticks a box.
-pub const SPACE: &str = " ";
 
 /// More stops than any page has.
 const STOPS: usize = 120;
