@@ -9,6 +9,7 @@
 //! Things are named as people see them: a link or a button by its words, a field by its label.
 
 mod driver;
+mod keys;
 mod look;
 
 use std::time::{Duration, Instant};
@@ -22,19 +23,16 @@ use crate::lab::Lab;
 use crate::{PASSWORD, PATIENCE};
 use driver::Driver;
 
+pub use keys::{ENTER, TAB};
 pub use look::{Look, Theme};
 
 /// Between two looks at a page that is to change.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Keys, as WebDriver writes them.
-pub const TAB: &str = "\u{e004}";
-/// Enter.
-pub const ENTER: &str = "\u{e007}";
-
 /// What scripts of ours in a page begin with: how things are called by people.
 const WORDS: &str = r"
-const tidy = (text) => (text || '').replace(/\s+/g, ' ').trim();
+// Names are isolated by characters that nobody sees.
+const tidy = (text) => (text || '').replace(/[\u2066-\u2069]/g, '').replace(/\s+/g, ' ').trim();
 const visible = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && e.getClientRects().length > 0 && !e.closest('[aria-hidden=true]');
 const label = (e) => tidy([...(e.labels || [])].map((l) => l.innerText).join(' ')) || e.getAttribute('aria-label') || '';
 const called = (e) => e.matches('input:not([type=submit]), select, textarea') ? label(e) : tidy(e.innerText || e.value) || e.getAttribute('aria-label') || '';
@@ -82,11 +80,12 @@ impl Browser {
 
     /// Everything that can be read on the page.
     pub async fn text(&self) -> String {
-        self.script("return document.body.innerText", json!([]))
-            .await
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let text = self
+            .script("return document.body.innerText", json!([]))
+            .await;
+        let text = text.as_str().unwrap();
+        // What isolates names from the sentence around them is not read.
+        text.replace(['\u{2068}', '\u{2069}'], "")
     }
 
     /// Its heading.
@@ -193,45 +192,6 @@ impl Browser {
             }
             tokio::time::sleep(BREATH).await;
         }
-    }
-
-    /// Presses keys one after the other, wherever the focus is.
-    pub async fn press(&self, keys: &str) {
-        let strokes: Vec<Value> = keys
-            .chars()
-            .flat_map(|key| ["keyDown", "keyUp"].map(|t| json!({ "type": t, "value": key })))
-            .collect();
-        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": strokes });
-        self.post("/actions", json!({ "actions": [keyboard] }))
-            .await;
-    }
-
-    /// What has the focus, as people call it.
-    pub async fn focus(&self) -> String {
-        let focus = "return called(document.activeElement || document.body)";
-        let focus = self.script(focus, json!([])).await;
-        focus.as_str().unwrap().to_owned()
-    }
-
-    /// Presses Tab until the thing of this name has the focus, and expects that one sees where it is.
-    pub async fn tab_to(&self, words: &str) {
-        let mut passed = Vec::new();
-        for _ in 0..120 {
-            let focus = self.focus().await;
-            if focus.starts_with(words) && !passed.is_empty() || focus == words {
-                let seen = "const s = getComputedStyle(document.activeElement);
-                            return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0 || s.boxShadow !== 'none'";
-                let seen = self.script(seen, json!([])).await;
-                assert_eq!(seen, true, "one does not see that {words:?} has the focus");
-                return;
-            }
-            passed.push(focus);
-            self.press(TAB).await;
-        }
-        panic!(
-            "Tab does not lead to {words:?} on {}, but to {passed:?}",
-            self.path().await
-        );
     }
 
     /// What the browser has complained about since it was asked last: policy, script, resources. That a page is a 404

@@ -178,4 +178,13 @@ impl Lab {
         assert_eq!(answer.status, 303, "{}", answer.text());
         visitor
     }
+
+    /// The password of everybody who is signed in was given longer ago than it counts.
+    pub async fn lapse(&self) {
+        let lapse = "UPDATE session SET data = jsonb_set(data, '{who,password_at}', to_jsonb(now() - interval '11 minutes'))";
+        sqlx::raw_sql(lapse)
+            .execute(&self.database.pool)
+            .await
+            .unwrap();
+    }
 }

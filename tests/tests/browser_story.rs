@@ -27,15 +27,6 @@ async fn waiting(lab: &Lab) -> RolloutId {
     rollout
 }
 
-/// The password was given longer ago than it counts.
-async fn lapse(lab: &Lab) {
-    let lapse = "UPDATE session SET data = jsonb_set(data, '{who,password_at}', to_jsonb(now() - interval '11 minutes'))";
-    sqlx::raw_sql(lapse)
-        .execute(&lab.database.pool)
-        .await
-        .unwrap();
-}
-
 async fn becomes(lab: &Lab, rollout: RolloutId, word: &str) {
     let what = format!("the rollout is {word}");
     tests::eventually(&what, async || lab.state(rollout).await.word() == word).await;
@@ -81,7 +72,7 @@ async fn steers(lab: &Lab, browser: &Browser) {
     browser.fill("Reason", "late").await;
     browser.click("Pause 1 rollout").await;
     browser.reads("Nothing was changed.").await;
-    lapse(lab).await;
+    lab.lapse().await;
     let clear = format!("/rollouts/{rollout}/clear-halt");
     browser.open(&clear).await;
     browser.click("Confirm it is you").await;
@@ -141,7 +132,7 @@ async fn a_rollout_is_halted_by_keyboard_alone() {
     browser.tab_to("Halt 1 rollout").await;
     browser.press(ENTER).await;
     becomes(&lab, rollout, "halted").await;
-    lapse(&lab).await;
+    lab.lapse().await;
     browser
         .open(&format!("/rollouts/{rollout}/clear-halt"))
         .await;

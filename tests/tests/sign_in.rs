@@ -934,6 +934,14 @@ async fn open_pages_learn_of_changes_until_the_server_stops() {
     let first = events.chunk().await.unwrap().unwrap();
     let first = String::from_utf8_lossy(&first).into_owned();
     assert!(first.contains("event: changed"), "{first}");
+    // A page that was made before, and listens only now, learns of it as well.
+    let mut late = visitor
+        .request(Method::GET, "/live?since=0")
+        .send()
+        .await
+        .unwrap();
+    let first = late.chunk().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("event: changed"));
     let node = lab.nodes.pop().unwrap();
     node.app.closing.cancel();
     while events.chunk().await.ok().flatten().is_some() {}

@@ -24,6 +24,7 @@ const SIGN_IN: &str = "Sign in first.";
 pub struct Caller {
     account: Account,
     browser: Option<Browser>,
+    changes: u64,
 }
 
 impl Caller {
@@ -45,6 +46,12 @@ impl Caller {
         self.browser.as_ref()
     }
 
+    /// Changes that this server had read when the request came: what is answered is at least as new.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Has some role on the track: what others can not see is not there for them.
     #[must_use]
     pub fn sees(&self, track: Uuid) -> bool {
@@ -62,6 +69,7 @@ impl Caller {
         Self {
             account,
             browser: None,
+            changes: 0,
         }
     }
 }
@@ -70,6 +78,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let changes = *app.picture.changes().borrow();
         // Set by the guard of pages alone: a cookie is worth nothing at the APIs.
         if let Some(browser) = parts.extensions.get::<Option<Browser>>() {
             let browser = browser.clone().ok_or(Failure::Unauthorized(SIGN_IN))?;
@@ -81,6 +90,7 @@ impl FromRequestParts<App> for Caller {
             return Ok(Self {
                 account,
                 browser: Some(browser),
+                changes,
             });
         }
         let token = bearer(parts).ok_or(Failure::Unauthorized(NO_TOKEN))?;
@@ -91,6 +101,7 @@ impl FromRequestParts<App> for Caller {
         Ok(Self {
             account,
             browser: None,
+            changes,
         })
     }
 }

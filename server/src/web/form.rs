@@ -72,6 +72,11 @@ impl Mistakes {
         wrong.map(|e| e.expected.as_str())
     }
 
+    /// Whether it is the first field that is wrong: the cursor goes there, so that people find it without searching.
+    pub fn begin_at(&self, field: &str) -> bool {
+        self.0.first().is_some_and(|e| e.field == field)
+    }
+
     /// Nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -107,6 +107,8 @@ pub struct Frame {
     pub as_of: When,
     /// The picture of this server is in step.
     pub fresh: bool,
+    /// Changes that the page knows of: of those after them it learns as soon as it listens.
+    pub changes: u64,
     /// Address of this page, for what comes back to it.
     pub here: String,
     /// Zone of every time on the page.
@@ -192,6 +194,7 @@ impl Frame {
             stepped_up: browser.is_some_and(|b| b.stepped_up),
             as_of: When::to_the_second(now, zone),
             fresh: app.picture.age().is_some_and(|age| age <= FRESH_FOR),
+            changes: caller.changes(),
             here: here.into(),
             zone,
             now,
@@ -234,6 +237,7 @@ impl Frame {
             stepped_up: false,
             as_of: When::to_the_second(now, zone),
             fresh: true,
+            changes: 7,
             here: here.to_owned(),
             zone,
             now,

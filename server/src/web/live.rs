@@ -12,9 +12,11 @@ use axum::response::{IntoResponse, Sse};
 use axum::routing::get;
 use futures::stream::{StreamExt, unfold};
 use rand::RngExt;
+use serde::Deserialize;
 
 use crate::app::App;
 use crate::auth::Viewer;
+use crate::web::form::Filter;
 
 /// Where the events are.
 pub const PATH: &str = "/live";
@@ -31,8 +33,26 @@ pub fn router() -> Router<App> {
     Router::new().route(PATH, get(live))
 }
 
-async fn live(State(app): State<App>, _caller: Viewer) -> impl IntoResponse {
-    let changes = unfold(app.picture.changes(), async |mut changes| {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// Changes that the page knows of, as the server counted them that made it.
+    since: Option<u64>,
+}
+
+async fn live(
+    State(app): State<App>,
+    _caller: Viewer,
+    Filter(asked): Filter<Asked>,
+) -> impl IntoResponse {
+    let mut changes = app.picture.changes();
+    // What was committed between the page and this stream, or while the stream was broken, is news for the page.
+    // Another server counts otherwise: asking once too often does no harm.
+    let now = *changes.borrow();
+    if asked.since.is_some_and(|since| since != now) {
+        changes.mark_changed();
+    }
+    let changes = unfold(changes, async |mut changes| {
         changes.changed().await.ok()?;
         let pause = rand::rng().random_range(BREATH);
         tokio::time::sleep(Duration::from_millis(pause)).await;

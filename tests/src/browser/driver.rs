@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ sleep 0.3
 rm -rf "$1"
 kill -KILL 0
 "#;
+
+/// A driver that finds no port may find one the next time: it wants the same one for IPv4 and IPv6.
+const TRIES: usize = 3;
 
 /// Nothing that calls home, nothing that asks.
 const FLAGS: [&str; 9] = [
@@ -66,6 +69,39 @@ fn program(variable: &str, names: &[&str]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{MISSING}"))
 }
 
+/// Starts the driver: its keeper, where the browser may write, and the port, where it has one.
+async fn listening(driver: &Path) -> (Child, PathBuf, Option<u16>) {
+    let profile = TempDir::with_prefix("ringfence-browser-").unwrap().keep();
+    let mut keeper = Command::new("sh")
+        .args(["-c", KEEPER])
+        .arg(driver)
+        .arg(&profile)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(keeper.stdout.take().unwrap());
+    let found = tokio::task::spawn_blocking(move || {
+        let mut lines = output.lines().map_while(Result::ok);
+        let begins = |line: &String| line == "failed" || line.contains("successfully on port ");
+        let port = lines.find(begins).and_then(|line| {
+            let (_, port) = line.split_once("on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        // What it still says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        port
+    });
+    let port = found.await.unwrap();
+    if port.is_none() {
+        drop(keeper.stdin.take());
+        let _gone = keeper.wait();
+    }
+    (keeper, profile, port)
+}
+
 impl Driver {
     /// Starts one. Without script, pages get none; what a test runs in them works all the same.
     pub async fn start(script: bool) -> Self {
@@ -74,32 +110,16 @@ impl Driver {
             &["chromium", "chromium-browser", "google-chrome", "chrome"],
         );
         let driver = program("RINGFENCE_CHROMEDRIVER", &["chromedriver"]);
-        let prefix = "ringfence-browser-";
-        let profile = TempDir::with_prefix(prefix).unwrap().keep();
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER])
-            .arg(&driver)
-            .arg(&profile)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(keeper.stdout.take().unwrap());
-        let found = tokio::task::spawn_blocking(move || {
-            let mut lines = output.lines().map_while(Result::ok);
-            let begins = |line: &String| line == "failed" || line.contains("successfully on port ");
-            let port = lines.find(begins).and_then(|line| {
-                let (_, port) = line.split_once("on port ")?;
-                port.trim_end_matches('.').parse::<u16>().ok()
-            });
-            // What it still says must not fill the pipe.
-            std::thread::spawn(move || lines.for_each(drop));
-            port
-        });
-        let port = found.await.unwrap();
-        let port = port.unwrap_or_else(|| panic!("{} did not start. {MISSING}", driver.display()));
+        let mut tries = 0;
+        let (keeper, profile, port) = loop {
+            let (keeper, profile, port) = listening(&driver).await;
+            tries += 1;
+            match port {
+                Some(port) => break (keeper, profile, port),
+                None if tries < TRIES => {}
+                None => panic!("{} did not start. {MISSING}", driver.display()),
+            }
+        };
         server::tls::install_provider();
         let client = Client::builder()
             .no_proxy()
