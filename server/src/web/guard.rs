@@ -41,6 +41,7 @@ pub async fn guard(
     let here = request.uri().clone();
     let by_itself = request.headers().contains_key(BY_ITSELF);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let back = referer(request.headers()).filter(|_| !is_read);
     // What pages ask for by themselves waits in line, so that permits and telemetry are never kept waiting by screens that
     // nobody looks at. Who waited too long keeps what they see, and asks again after the next change.
     let _turn = if by_itself && is_read {
@@ -69,7 +70,15 @@ pub async fn guard(
         }
         return Redirect::to(&address).into_response();
     }
-    problem_page::of(response)
+    problem_page::of(response, back.as_deref())
+}
+
+/// The page of ours from which a form was sent: there people see what is so now.
+fn referer(headers: &HeaderMap) -> Option<String> {
+    let from: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let ours = from.authority()?.as_str().eq_ignore_ascii_case(host);
+    ours.then(|| from.path_and_query().map(ToString::to_string))?
 }
 
 async fn admit(

@@ -79,7 +79,7 @@ pub fn for_people(response: Response) -> Response {
     if response.extensions().get::<Problem>().is_none() {
         return response;
     }
-    let mut response = problem_page::of(response);
+    let mut response = problem_page::of(response, None);
     for (name, value) in HEADERS {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);

@@ -18,6 +18,8 @@ struct ProblemPage {
     unharmed: &'static str,
     fields: Vec<(String, String)>,
     request_id: Option<String>,
+    /// The page from which it was asked.
+    back: Option<String>,
 }
 
 impl ProblemPage {
@@ -55,6 +57,7 @@ impl ProblemPage {
                 .map(|f| (f.field.clone(), f.expected.clone()))
                 .collect(),
             request_id,
+            back: None,
         }
     }
 
@@ -72,7 +75,7 @@ impl ProblemPage {
 }
 
 /// Shows a failure as a page; everything else passes unchanged.
-pub fn of(response: Response) -> Response {
+pub fn of(response: Response, back: Option<&str>) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else {
         return response;
     };
@@ -81,7 +84,8 @@ pub fn of(response: Response) -> Response {
         .get("x-request-id")
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);
-    let page = ProblemPage::new(problem, id);
+    let mut page = ProblemPage::new(problem, id);
+    page.back = back.map(str::to_owned);
     let mut shown = (response.status(), html(&page)).into_response();
     if let Some(after) = response.headers().get(header::RETRY_AFTER) {
         shown
