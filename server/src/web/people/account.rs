@@ -14,7 +14,7 @@ use tower_sessions::Session;
 
 use super::page::{TokenRow, token_rows};
 use crate::app::App;
-use crate::auth::{self, Caller, SignIn, Viewer, browser};
+use crate::auth::{self, Caller, SignIn, browser};
 use crate::http::Failure;
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
@@ -98,8 +98,8 @@ pub async fn read(app: &App, person: &Caller) -> Result<AccountPage, Failure> {
     })
 }
 
-async fn page(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Asked>) -> Shown {
-    let mut page = read(&app, caller.caller()).await?;
+async fn page(State(app): State<App>, person: Caller, Filter(asked): Filter<Asked>) -> Shown {
+    let mut page = read(&app, &person).await?;
     page.done = match asked.done.as_deref() {
         Some("password") => Some("Your password was changed. Every other session of yours ended."),
         Some("token") => Some("The API token was revoked."),
@@ -110,12 +110,11 @@ async fn page(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
 
 async fn change_password(
     State(app): State<App>,
-    caller: Viewer,
+    person: Caller,
     session: Session,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Form(typed): Form<Passwords>,
 ) -> Shown {
-    let person = caller.caller();
     let mut mistakes = Mistakes::none();
     let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     if typed.password == typed.again {
@@ -146,13 +145,13 @@ async fn change_password(
     } else {
         mistakes.add("again", "the same password once more");
     }
-    let mut page = read(&app, person).await?;
+    let mut page = read(&app, &person).await?;
     page.mistakes = mistakes;
     Ok((status, html(&page)).into_response())
 }
 
-async fn leave_everywhere(State(app): State<App>, caller: Viewer, session: Session) -> Shown {
-    let person = caller.caller().person().0;
+async fn leave_everywhere(State(app): State<App>, person: Caller, session: Session) -> Shown {
+    let person = person.person().0;
     auth::sign_out_everywhere(&app.pool, person, app.clock.now()).await?;
     browser::leave(&session).await?;
     Ok(Redirect::to("/sign-in").into_response())
