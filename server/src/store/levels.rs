@@ -272,29 +272,6 @@ pub async fn pulled(conn: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Resu
     .await
 }
 
-/// Open requests that wait for someone, as [`super::requests::count_due`] counts them, the oldest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn due(
-    conn: &mut PgConnection,
-    person: Uuid,
-    tracks: Option<&[Uuid]>,
-) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        "SELECT q.id FROM request q JOIN rollout r ON r.id = q.rollout_id
-         WHERE q.phase = 'open' AND ($2::uuid[] IS NULL OR r.track_id = ANY($2))
-           AND r.author <> $1 AND q.requested_by IS DISTINCT FROM $1
-           AND NOT EXISTS (SELECT FROM approval a WHERE a.request_id = q.id AND a.person_id = $1)
-         ORDER BY q.requested_at, q.id LIMIT $3",
-        person,
-        tracks,
-        MOST,
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Sequences that are published and not withdrawn, the newest first: what they bring is known beside the releases that
 /// shipped with the program.
 ///

@@ -289,25 +289,46 @@ pub async fn ended_at(
     .await
 }
 
-/// How many open requests wait for someone: on these tracks (none: on all), not of their own making, not answered by
-/// them yet.
+/// Open requests that wait for someone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// How many.
+    pub all: u64,
+    /// The oldest of them, at most a hundred.
+    pub first: Vec<Uuid>,
+}
+
+/// Open requests to which this person's yes would count, and who has not said it yet: an approver's of the track who is
+/// neither author nor requester, or that of the only one there is who could, an admin.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_due(
-    conn: &mut PgConnection,
-    person: Uuid,
-    tracks: Option<&[Uuid]>,
-) -> sqlx::Result<u64> {
-    let n = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "n!" FROM request q JOIN rollout r ON r.id = q.rollout_id
-           WHERE q.phase = 'open' AND ($2::uuid[] IS NULL OR r.track_id = ANY($2))
-             AND r.author <> $1 AND q.requested_by IS DISTINCT FROM $1
-             AND NOT EXISTS (SELECT FROM approval a WHERE a.request_id = q.id AND a.person_id = $1)"#,
+pub async fn due(conn: &mut PgConnection, person: Uuid) -> sqlx::Result<Due> {
+    let rows = sqlx::query!(
+        r#"WITH able AS (
+             SELECT g.person_id AS person, g.role, g.track_id AS track
+             FROM role_grant g JOIN person p ON p.id = g.person_id AND p.enabled
+             WHERE g.role IN ('approver', 'admin')
+           ), waiting AS (
+             SELECT q.id, q.requested_at, q.needed, r.track_id AS track,
+                    r.author = $1 OR q.requested_by IS NOT DISTINCT FROM $1 AS involved
+             FROM request q JOIN rollout r ON r.id = q.rollout_id
+             WHERE q.phase = 'open'
+               AND NOT EXISTS (SELECT FROM approval a WHERE a.request_id = q.id AND a.person_id = $1)
+           )
+           SELECT w.id, count(*) OVER () AS "all!" FROM waiting w
+           WHERE (NOT w.involved AND EXISTS (
+                   SELECT FROM able a WHERE a.person = $1 AND a.role = 'approver' AND COALESCE(a.track = w.track, TRUE)))
+              OR ((w.involved OR w.needed > 1)
+                 AND EXISTS (SELECT FROM able a WHERE a.person = $1 AND a.role = 'admin' AND COALESCE(a.track = w.track, TRUE))
+                 AND NOT EXISTS (SELECT FROM able a WHERE a.person <> $1 AND COALESCE(a.track = w.track, TRUE)))
+           ORDER BY w.requested_at, w.id LIMIT 100"#,
         person,
-        tracks,
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(super::count(n))
+    Ok(Due {
+        all: super::count(rows.first().map_or(0, |row| row.all)),
+        first: rows.into_iter().map(|row| row.id).collect(),
+    })
 }

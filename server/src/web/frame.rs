@@ -154,12 +154,11 @@ impl Frame {
         zone: Option<Tz>,
     ) -> Result<Self, Failure> {
         let seen = caller.tracks_with::<kinds::Viewer>();
-        let decided = caller.tracks_with::<kinds::Approver>();
         let all = tracks::all(&mut *conn).await?;
         let own: Vec<_> = all.iter().filter(|t| caller.sees(t.id)).collect();
         let zone = zone.unwrap_or_else(|| shared_zone(own.iter().map(|t| t.time_zone)));
         let open = rollouts::count_open(&mut *conn, seen.as_deref()).await?;
-        let due = requests::count_due(&mut *conn, caller.person().0, decided.as_deref()).await?;
+        let due = requests::due(&mut *conn, caller.person().0).await?.all;
         let now = app.clock.now();
         let browser = caller.browser();
         let item = |it: &Nav| {

@@ -27,19 +27,20 @@ pub(super) fn steps(done: &Steps) -> Vec<Step> {
             "/tracks",
             "To the tracks",
         ),
-        (
-            done.enrolment,
-            "Make an enrolment token",
-            "Devices join a track with it. An admin does this.",
-            "/enrolment-tokens",
-            "To the tokens",
-        ),
+        // Before any device: it learns the keys when it enrols, and refuses what others signed.
         (
             done.key,
             "Add a publisher's key",
             "Devices install only what one of these keys signed. The private half stays with its owner. An admin does this.",
             "/publisher-keys",
             "To the keys",
+        ),
+        (
+            done.enrolment,
+            "Make an enrolment token",
+            "Devices join a track with it. An admin does this.",
+            "/enrolment-tokens",
+            "To the tokens",
         ),
         (
             done.sequence,

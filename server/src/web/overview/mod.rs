@@ -30,8 +30,9 @@ use super::parts::{
     Choice, GlyphRing, Link, RingGlyph, State as Chip, Tally, Tone, When, number, part,
 };
 use crate::app::App;
-use crate::auth::{Caller, Viewer, kinds};
+use crate::auth::{Caller, Viewer};
 use crate::http::Failure;
+use crate::store::people::Role;
 use crate::store::rollouts::StoredStage;
 use crate::store::{self, tracks};
 
@@ -108,7 +109,6 @@ async fn overview(
         viewer => viewer?,
     };
     let asked_tracks = viewer.asked(asked.track)?;
-    let decides = person.tracks_with::<kinds::Approver>();
     let mut tx = store::reading(&app.pool).await?;
     let mut all = tracks::all(&mut tx).await?;
     all.retain(|t| person.sees(t.id));
@@ -122,19 +122,16 @@ async fn overview(
     let frame = Frame::within(&mut tx, &app, &person, nav, title, here, zone).await?;
     let id = person.person().0;
     let asked_tracks = asked_tracks.as_deref();
-    let world = World::read(&mut tx, &app, asked_tracks, id, decides.as_deref()).await?;
+    let world = World::read(&mut tx, &app, asked_tracks, id).await?;
+    // Who is the only one there is decides without the role.
+    let roles = &person.account().roles;
+    let decides = !world.due.is_empty() || roles.iter().any(|(role, _)| *role == Role::Approver);
     let choices = all
         .iter()
         .map(|t| Choice::new(t.id, t.name.clone(), asked.track == Some(t.id)));
     let choices = choices.collect();
     let name = track.map(|t| t.name.as_str());
-    show(OverviewPage::of(
-        &world,
-        frame,
-        choices,
-        name,
-        decides != Some(Vec::new()),
-    ))
+    show(OverviewPage::of(&world, frame, choices, name, decides))
 }
 
 async fn nobody(app: &App, person: &Caller) -> Shown {

@@ -317,7 +317,7 @@ fn a_new_installation_is_led_through_its_first_steps() {
     world.steps = Steps::default();
     insta::assert_snapshot!("nothing_yet", main(&world, true));
     world.steps.rings = true;
-    world.steps.enrolment = true;
+    world.steps.key = true;
     let page = OverviewPage::of(&world, frame(), Vec::new(), None, true);
     assert_eq!(page.steps_done(), 2);
     let next = page.steps.iter().position(|s| s.next);

@@ -77,13 +77,12 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Reads what is on `asked` (none: on all tracks); `person` may decide on the tracks of `decides`.
+    /// Reads what is on `asked` (none: on all tracks); what waits is for `person`.
     pub async fn read(
         conn: &mut PgConnection,
         app: &App,
         asked: Option<&[Uuid]>,
         person: Uuid,
-        decides: Option<&[Uuid]>,
     ) -> anyhow::Result<Self> {
         let now = app.clock.now();
         let mut all = tracks::all(&mut *conn).await?;
@@ -127,7 +126,7 @@ impl World {
             not_for,
             reach: levels::reach(&mut *conn, &shown).await?,
             requests: requests::page(&mut *conn, asked, None, true, REQUESTS).await?,
-            due: levels::due(&mut *conn, person, decides).await?,
+            due: requests::due(&mut *conn, person).await?.first,
             pulled: levels::pulled(&mut *conn, now - BACK).await?,
             published: levels::published(&mut *conn).await?,
             people: people::all(&mut *conn).await?,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{account, page};
 use crate::app::App;
-use crate::auth::{self, NewToken, Viewer};
+use crate::auth::{self, Caller, NewToken};
 use crate::error::OpError;
 use crate::http::At;
 use crate::web::confirm::Confirm;
@@ -41,12 +41,11 @@ struct Typed {
 
 async fn add(
     State(app): State<App>,
-    caller: Viewer,
+    person: Caller,
     _step_up: SteppedUp,
     Origin(origin): Origin,
     Form(typed): Form<Typed>,
 ) -> Shown {
-    let person = caller.caller();
     let id = person.person().0;
     let new = NewToken {
         name: typed.token_name.clone(),
@@ -57,7 +56,7 @@ async fn add(
     let token = match made {
         Ok(token) => token,
         Err(error) => {
-            let mut page = account::read(&app, person).await?;
+            let mut page = account::read(&app, &person).await?;
             page.mistakes = Mistakes::from_error(error)?;
             // The page has another field of that name for nobody: the person's own.
             for mistake in page.mistakes.0.iter_mut().filter(|m| m.field == "name") {
@@ -68,7 +67,7 @@ async fn add(
         }
     };
     let heading = format!("API token “{}”", new.name.trim());
-    let frame = Frame::read(&app, person, Nav::Account, &heading, "/account", None).await?;
+    let frame = Frame::read(&app, &person, Nav::Account, &heading, "/account", None).await?;
     let command = format!(
         "curl -H \"Authorization: Bearer {}\" {origin}/api/v1/tracks",
         token.token
@@ -85,15 +84,14 @@ async fn add(
     })
 }
 
-async fn ask_revoke(State(app): State<App>, caller: Viewer, At(token): At<Uuid>) -> Shown {
-    let person = caller.caller();
+async fn ask_revoke(State(app): State<App>, person: Caller, At(token): At<Uuid>) -> Shown {
     let id = person.person().0;
     let tokens = auth::tokens(&app.pool, id, app.clock.now(), page::TOKENS).await?;
     let found = tokens.into_iter().find(|t| t.id == token);
     let missing = OpError::NotFound { what: "token" };
     let heading = format!("Revoke your API token “{}”?", found.ok_or(missing)?.name);
     let here = format!("/account/tokens/{token}/revoke");
-    let frame = Frame::read(&app, person, Nav::Account, &heading, &here, None).await?;
+    let frame = Frame::read(&app, &person, Nav::Account, &heading, &here, None).await?;
     let page = Confirm {
         frame,
         crumbs: vec![Link::new("Your account", "/account")],
@@ -110,8 +108,8 @@ async fn ask_revoke(State(app): State<App>, caller: Viewer, At(token): At<Uuid>)
     Ok(page.response())
 }
 
-async fn revoke(State(app): State<App>, caller: Viewer, At(token): At<Uuid>) -> Shown {
-    let own = caller.caller().person().0;
+async fn revoke(State(app): State<App>, person: Caller, At(token): At<Uuid>) -> Shown {
+    let own = person.person().0;
     auth::revoke_token(&app.pool, own, token, own, app.clock.now()).await?;
     Ok(Redirect::to("/account?done=token").into_response())
 }

@@ -66,22 +66,25 @@ fn stop(frame: &Frame, read: &Read, at: usize) -> Stop {
     };
     let waits = matches!(stage.state_detail, StageState::Waiting);
     let asks = matches!(stage.state_detail, StageState::AwaitingApproval { .. });
+    let rollout = &read.page.line.state_detail;
+    let here = stages.iter().position(|s| s.state != "passed") == Some(at);
+    let stopped = matches!(
+        rollout,
+        RolloutState::Halted { .. } | RolloutState::Paused { .. }
+    );
     Stop {
         name: stage.ring_name.clone(),
         state: match &stage.state_detail {
+            _ if here && stopped => Chip::of_rollout(rollout),
             StageState::Passed { .. } => Chip::of_stage(&stage.state_detail),
             _ if over && (waits || asks) => Chip::quiet(Tone::Mute, Icon::Off, "Not opened"),
             _ if over => Chip::quiet(Tone::Mute, Icon::Slash, "Ended"),
             state => Chip::of_stage(state),
         },
         reached: !waits && !asks,
-        gate: stages.get(at + 1).map(|next| {
-            knot(
-                &read.page.line.state_detail,
-                &stage.state_detail,
-                &next.state_detail,
-            )
-        }),
+        gate: stages
+            .get(at + 1)
+            .map(|next| knot(rollout, &stage.state_detail, &next.state_detail)),
         lines,
     }
 }

@@ -97,6 +97,13 @@ fn a_halted_one_names_who_was_harmed_and_what_clears_it() {
     let (notice, _) = notice.split_once("<div class=\"stack\">").unwrap();
     insta::assert_snapshot!(notice);
     assert!(html.contains("/rollouts/00000000-0000-0000-0000-00000000000a/clear-halt"));
+    let (_, rail) = html.split_once("<ol class=\"rail").unwrap();
+    let (rail, _) = rail.split_once("</ol>").unwrap();
+    assert_eq!(rail.matches("Halted</").count(), 1, "{rail}");
+    assert!(
+        !rail.contains("Deploying") && !rail.contains("Soaking"),
+        "{rail}"
+    );
 }
 
 #[test]
