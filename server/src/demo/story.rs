@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use engine::policy::{Preset, StagePolicy, preset};
+use engine::words;
 use serde_json::{Value, json};
 
 use super::people::Someone;
@@ -192,9 +193,10 @@ fn ask(world: &mut World, rollout: &Value) {
     let open = requests.find(|r| r["state"].as_str() == Some("open"));
     if let (Some(request), false) = (open, world.asked) {
         world.say(&format!(
-            "  {} waits for {} approvals. Yours: /approvals/{}",
+            "  {} waits for {}. Yours: {}/approvals/{}",
             request["ring_name"].as_str().unwrap_or("A ring"),
-            request["needed"],
+            words::count(request["needed"].as_u64().unwrap_or(1), "approval"),
+            world.address(),
             request["id"].as_str().unwrap_or_default(),
         ));
     }
