@@ -121,7 +121,7 @@ async fn publishes(lab: &Lab, browser: &Browser) {
     browser.open("/sequences").await;
     browser.click("Publisher keys").await;
     browser.fill("Public key", &public).await;
-    browser.click("Add 1 key").await;
+    browser.click("Add the key").await;
     browser.reads(&id).await;
     browser.open("/sequences/new").await;
     browser.fill("The sequence as JSON", &text).await;
