@@ -302,7 +302,7 @@ async fn check(what: Verify) -> anyhow::Result<ExitCode> {
         Verify::Decisions(_) => verify::decisions(pool).await,
         Verify::Audit(_) => {
             async {
-                let (n, head) = store::audit::verify(&mut *pool.acquire().await?).await?;
+                let (n, head) = store::audit::verify(&mut *store::reading(pool).await?).await?;
                 println!("{n} entries, head {head}");
                 Ok(Vec::new())
             }

@@ -35,6 +35,8 @@ pub(crate) fn configuration(directory: &Path, notify: bool) -> Config {
         "secret_file": directory.join("secret"),
         "content_dir": directory.join("content"),
         "notify": notify,
+        // Visitors of tests can come as if through a proxy of ours.
+        "trusted_proxies": ["127.0.0.1"],
     });
     serde_json::from_value(settings).unwrap()
 }

@@ -69,7 +69,7 @@ async fn an_api_token_of_ones_own_is_shown_once_works_and_ends() {
     let answer = anna.post("/account/tokens", &wanted).await;
     assert_eq!(
         (answer.status, answer.header("location")),
-        (303, "/step-up?next=%2Faccount")
+        (303, "/step-up?next=%2Faccount%2Ftokens")
     );
     anna.post("/step-up", &[("password", PASSWORD)]).await;
     let wrong = [("token_name", ""), ("expires_in_days", "367")];

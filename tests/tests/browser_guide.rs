@@ -1,5 +1,5 @@
 //! The guide is true: this walks it in a browser, from an empty installation to a rollout that goes on. With
-//! `RINGFENCE_TAKE_PICTURES=1` it takes the guide's pictures anew.
+//! `RINGFENCE_TEST_PICTURES=1` it takes the guide's pictures anew.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn docs() -> PathBuf {
 
 /// Keeps a picture, where that is asked for.
 async fn picture(browser: &Browser, name: &str) {
-    if std::env::var_os("RINGFENCE_TAKE_PICTURES").is_none() {
+    if std::env::var_os("RINGFENCE_TEST_PICTURES").is_none() {
         return;
     }
     let png = browser.picture(1280, 1100).await;

@@ -160,15 +160,30 @@ async fn a_link_ends_with_a_new_password_and_when_its_owner_is_shut_out() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn of_links_that_are_made_at_once_one_is_good() {
     let lab = Lab::start().await;
     let anna = lab.people.anna;
-    let made = futures::future::join_all((0..8).map(|_| lab.link(anna))).await;
+    // Both have begun before either has ended the other's.
+    let mut tx = lab.database.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE sign_in_link IN SHARE MODE")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let release = async {
+        tests::eventually("both are under way", async || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                           AND wait_event_type = 'Lock' AND $1 = ''";
+            lab.number(waiting, "").await == 2
+        })
+        .await;
+        tx.rollback().await.unwrap();
+    };
+    let (one, other, ()) = futures::join!(lab.link(anna), lab.link(anna), release);
     let left = "SELECT count(*) FROM sign_in_link WHERE person_id = $1::uuid AND used_at IS NULL";
     assert_eq!(lab.number(left, anna.0.to_string()).await, 1);
     let mut good = 0;
-    for link in made {
+    for link in [one, other] {
         let owner = auth::link_owner(&lab.database.pool, &link, lab.clock.now()).await;
         good += usize::from(owner.is_ok());
     }

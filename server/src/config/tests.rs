@@ -144,6 +144,9 @@ fn plain_http_to_the_network_needs_a_trusted_proxy() {
     assert!(config.accepts_plain_http_from("10.9.8.7".parse().unwrap()));
     assert!(config.accepts_plain_http_from("192.0.2.1".parse().unwrap()));
     assert!(!config.accepts_plain_http_from("203.0.113.1".parse().unwrap()));
+    // Who speaks for others is named, also on this machine.
+    assert!(config.speaks_for_others("192.0.2.1".parse().unwrap()));
+    assert!(!config.speaks_for_others("127.0.0.1".parse().unwrap()));
 
     let secured = "listen = '0.0.0.0:8443'\ntls = { certificate = 'c', key = 'k' }\n";
     assert!(load(secured, &[]).is_ok());

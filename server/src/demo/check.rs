@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::story::Told;
 use super::world::World;
-use crate::store::audit;
+use crate::store::{self, audit};
 use crate::verify;
 
 /// Devices that a bad update may harm before it is stopped.
@@ -106,7 +106,7 @@ pub async fn run(world: &World, told: &Told) -> anyhow::Result<Vec<String>> {
         completed == 1,
         format!("{completed} completions"),
     );
-    match audit::verify(&mut *pool.acquire().await?).await {
+    match audit::verify(&mut *store::reading(pool).await?).await {
         Ok((n, head)) => hold(
             "the audit chain is whole",
             true,

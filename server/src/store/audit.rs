@@ -255,7 +255,8 @@ pub async fn called(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Calle
     })
 }
 
-/// Checks the whole chain and returns its length and head.
+/// Checks the whole chain and returns its length and head. In a transaction of one moment ([`super::reading`]): an entry
+/// that is appended meanwhile is no break.
 ///
 /// # Errors
 /// A sentence that names the first entry that does not fit, or why the database failed.

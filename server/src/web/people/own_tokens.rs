@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -24,10 +24,12 @@ use crate::web::step_up::SteppedUp;
 
 /// These routes.
 pub fn router() -> Router<App> {
-    Router::new().route("/account/tokens", post(add)).route(
-        "/account/tokens/{token}/revoke",
-        get(ask_revoke).post(revoke),
-    )
+    Router::new()
+        .route("/account/tokens", get(back).post(add))
+        .route(
+            "/account/tokens/{token}/revoke",
+            get(ask_revoke).post(revoke),
+        )
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +39,11 @@ struct Typed {
     token_name: String,
     #[serde(default)]
     expires_in_days: String,
+}
+
+/// The form is on the account page: who comes back to its address after giving the password finds it there.
+async fn back(_person: Caller) -> Redirect {
+    Redirect::to("/account")
 }
 
 async fn add(
