@@ -32,8 +32,7 @@ fn pages(things: &Things) -> Vec<String> {
     paths
 }
 
-/// What is wrong with the page that is open, in every theme at every width. Colours change with the theme and not with
-/// the width, so that one width is enough for the second theme.
+/// What is wrong with the page that is open, in every theme at every width.
 async fn look(browser: &Browser, what: &str, wrong: &mut Vec<String>) {
     for width in WIDTHS {
         for theme in THEMES {
@@ -42,9 +41,7 @@ async fn look(browser: &Browser, what: &str, wrong: &mut Vec<String>) {
             if theme == Theme::Light {
                 found.extend(browser.too_wide().await);
             }
-            if theme == Theme::Light || width == 390 {
-                found.extend(browser.barriers().await);
-            }
+            found.extend(browser.barriers().await);
             let where_ = format!("{what}, {theme:?}, {width} px");
             wrong.extend(found.into_iter().map(|f| format!("{where_}: {f}")));
         }

@@ -178,3 +178,45 @@ impl<'a> Round<'a> {
         self.gates.iter().find(|g| g.stage_id == stage)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// Code and sentence of each refusal that the sources of this folder name.
+    fn refusals() -> Vec<(&'static str, &'static str)> {
+        let sources = [
+            include_str!("check.rs"),
+            include_str!("admit.rs"),
+            include_str!("mod.rs"),
+        ];
+        let mut found = Vec::new();
+        for source in sources {
+            let code = source.split("#[cfg(test)]").next().unwrap();
+            for call in code.split("refused(").skip(1) {
+                let mut quoted = call.splitn(5, '"');
+                let (before, word) = (quoted.next().unwrap(), quoted.next());
+                let (between, sentence) = (quoted.next(), quoted.next());
+                let (Some(word), Some(between), Some(sentence)) = (word, between, sentence) else {
+                    continue;
+                };
+                if before.trim().is_empty() && between.trim() == "," {
+                    found.push((word, sentence));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_refusal_of_a_permit_reads_as_a_sentence() {
+        let refusals = refusals();
+        for (word, sentence) in &refusals {
+            let whole = sentence.starts_with(char::is_uppercase) && sentence.ends_with('.');
+            assert!(whole, "{word}: {sentence}");
+        }
+        let table: Vec<String> = refusals
+            .iter()
+            .map(|(word, sentence)| format!("{word}: {sentence}"))
+            .collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+}

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{found_by, or_dash};
+use super::or_dash;
 use crate::app::App;
 use crate::auth::{Viewer, kinds};
 use crate::http::Failure;
@@ -204,7 +204,10 @@ async fn nothing(
     for (term, rest) in query.without_each().into_iter().take(TERMS) {
         let found = device_list::find(&mut *conn, within, &rest, 0, 1).await?;
         if !found.device_nos.is_empty() {
-            links.push(Link::new(term, found_by(&rest.to_string())));
+            links.push(Link::new(
+                term,
+                crate::web::parts::device_list(&rest.to_string()),
+            ));
         }
     }
     Ok(Empty::NoMatch(links))
@@ -370,7 +373,10 @@ mod tests {
 
     #[test]
     fn a_search_that_finds_nothing_says_which_term_to_drop() {
-        let link = Link::new("model:\"Latitude 5440\"", found_by("ring:Pilot"));
+        let link = Link::new(
+            "model:\"Latitude 5440\"",
+            crate::web::parts::device_list("ring:Pilot"),
+        );
         let page = sample(
             "ring:Pilot model:\"Latitude 5440\"",
             Vec::new(),

@@ -25,19 +25,6 @@ pub fn router() -> Router<App> {
         .merge(actions::router())
 }
 
-/// A term with a value as it is; a value has no quotation marks, so anything may stand for them.
-fn term(key: &str, value: &str) -> String {
-    format!("{key}:\"{}\"", value.replace('"', "*"))
-}
-
-/// Address of the list with a query.
-fn found_by(query: &str) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("q", query)
-        .finish();
-    format!("/devices?{query}")
-}
-
 /// A name as people see it: machines may have none.
 fn or_dash(text: &str) -> String {
     if text.trim().is_empty() {

@@ -7,12 +7,12 @@ use super::events::EventRow;
 use super::lanes::Timeline;
 use super::ledger::Compared;
 use super::list::barred;
+use super::or_dash;
 use super::standing::{Part, sentences, stands};
-use super::{found_by, or_dash, term};
 use crate::store::devices::{Device, DeviceStatus};
 use crate::views::{DevicePage, Place};
 use crate::web::frame::Frame;
-use crate::web::parts::{Link, State as Chip, When};
+use crate::web::parts::{Link, State as Chip, When, device_list, term};
 
 /// Events of a page.
 pub const EVENTS: i64 = 50;
@@ -103,7 +103,7 @@ impl DeviceShown {
             name: or_dash(&view.host_name),
             crumbs: vec![
                 Link::new("Devices", "/devices"),
-                Link::new(track.clone(), found_by(&term("track", &track))),
+                Link::new(track.clone(), device_list(&term("track", &track))),
             ],
             chips,
             sub: match model.trim() {
@@ -127,7 +127,7 @@ impl DeviceShown {
             tags: f
                 .tags
                 .iter()
-                .map(|tag| Link::new(tag, found_by(&term("tag", tag))))
+                .map(|tag| Link::new(tag, device_list(&term("tag", tag))))
                 .collect(),
             timeline: None,
             compared: None,

@@ -10,7 +10,6 @@ use engine::rollout::RolloutState;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Counted, term};
 use crate::app::App;
 use crate::auth::{Viewer, kinds};
 use crate::http::Failure;
@@ -18,7 +17,7 @@ use crate::store::tracks::{self, Ring};
 use crate::store::{self, count, rollouts};
 use crate::views::RolloutLine;
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::{Link, State as Chip};
+use crate::web::parts::{Link, State as Chip, Tally, term};
 
 /// This route.
 pub fn router() -> Router<App> {
@@ -28,7 +27,7 @@ pub fn router() -> Router<App> {
 /// A ring with its devices.
 struct RingCell {
     name: String,
-    devices: Counted,
+    devices: Tally,
 }
 
 /// A rollout that goes on.
@@ -46,7 +45,7 @@ struct Row {
     link: Link,
     zone: String,
     rings: Vec<RingCell>,
-    devices: Counted,
+    devices: Tally,
     going: Vec<Going>,
 }
 
@@ -112,11 +111,11 @@ async fn list(State(app): State<App>, caller: Viewer) -> Shown {
         let within = format!("{} -status:revoked", term("track", &track.name));
         let cell = |ring: &&Ring| RingCell {
             name: ring.name.clone(),
-            devices: Counted::new(of(ring), &format!("{} {within}", term("ring", &ring.name))),
+            devices: Tally::of(of(ring), &format!("{} {within}", term("ring", &ring.name))),
         };
         rows.push(Row {
             rings: own.iter().map(cell).collect(),
-            devices: Counted::new(own.iter().map(|r| of(r)).sum(), &within),
+            devices: Tally::of(own.iter().map(|r| of(r)).sum(), &within),
             going: going.remove(&track.id).unwrap_or_default(),
             link: Link::new(track.name, format!("/tracks/{}", track.id)),
             zone: track.time_zone.to_string(),
@@ -147,13 +146,13 @@ mod tests {
     fn a_track_shows_its_rings_in_order() {
         let cell = |name: &str, n| RingCell {
             name: name.to_owned(),
-            devices: Counted::new(n, &term("ring", name)),
+            devices: Tally::of(n, &term("ring", name)),
         };
         let row = Row {
             link: Link::new("Production <1>", "/tracks/1"),
             zone: "Europe/Berlin".to_owned(),
             rings: vec![cell("Test", 0), cell("Broad", 2_343)],
-            devices: Counted::new(2_343, "track:1"),
+            devices: Tally::of(2_343, "track:1"),
             going: vec![Going {
                 link: Link::new("KB5086672", "/rollouts/1"),
                 state: Chip::quiet(Tone::Run, Icon::Timer, "Soaking"),
@@ -164,7 +163,7 @@ mod tests {
             link: Link::new("Lab", "/tracks/2"),
             zone: "UTC".to_owned(),
             rings: Vec::new(),
-            devices: Counted::new(0, ""),
+            devices: Tally::of(0, ""),
             going: Vec::new(),
         };
         insta::assert_snapshot!(main_of(&page(vec![row, bare], true)));

@@ -23,34 +23,6 @@ pub fn router() -> Router<App> {
         .merge(rings::router())
 }
 
-/// A number of devices that opens the list it counts; none where it is zero.
-struct Counted {
-    n: String,
-    href: Option<String>,
-}
-
-impl Counted {
-    fn new(n: u64, query: &str) -> Self {
-        Self {
-            n: words::number(n),
-            href: (n > 0).then(|| list_of(query)),
-        }
-    }
-}
-
-/// Address of the devices that a query finds.
-fn list_of(query: &str) -> String {
-    let query: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair("q", query)
-        .finish();
-    format!("/devices?{query}")
-}
-
-/// A term of the query language. Its texts know no quotation marks: any character stands for one.
-fn term(key: &str, value: &str) -> String {
-    format!("{key}:\"{}\"", value.replace('"', "*"))
-}
-
 /// How devices come into a ring, in words; a query stands behind them.
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
@@ -106,15 +78,5 @@ mod tests {
         assert_eq!(words(None, Some(5.0), false), "5 % of all devices");
         assert!(words(None, None, true).ends_with("takes"));
         assert!(words(None, None, false).contains("stay empty"));
-    }
-
-    #[test]
-    fn a_name_with_a_quotation_mark_is_still_a_term() {
-        assert_eq!(term("ring", "a \"b\""), "ring:\"a *b*\"");
-        assert_eq!(
-            list_of(&term("track", "A & B")),
-            "/devices?q=track%3A%22A+%26+B%22"
-        );
-        assert_eq!(Counted::new(0, "x").href, None);
     }
 }

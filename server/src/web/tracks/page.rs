@@ -12,8 +12,8 @@ use engine::words::number;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::Rule;
 use super::list::{Going, going};
-use super::{Counted, Rule, term};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Viewer, kinds};
 use crate::error::OpError;
@@ -22,7 +22,7 @@ use crate::operations;
 use crate::store::{self, count, enrolment, tracks};
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::Link;
+use crate::web::parts::{Link, Tally, term};
 use crate::web::problem_page::html;
 
 /// These routes.
@@ -51,9 +51,9 @@ struct RingRow {
     place: usize,
     name: String,
     rule: Rule,
-    admitted: Counted,
-    waiting: Counted,
-    revoked: Counted,
+    admitted: Tally,
+    waiting: Tally,
+    revoked: Tally,
     revision: i32,
 }
 
@@ -96,7 +96,7 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
                 term("track", &track.name),
                 term("ring", &ring.name)
             );
-            Counted::new(count(n), &format!("{within} status:{status}"))
+            Tally::of(count(n), &format!("{within} status:{status}"))
         };
         RingRow {
             place: i + 1,
@@ -203,9 +203,9 @@ mod tests {
                 place,
                 name: name.to_owned(),
                 rule: Rule::new(query, share, place == 2),
-                admitted: Counted::new(n, "admitted"),
-                waiting: Counted::new(1, "awaiting"),
-                revoked: Counted::new(0, ""),
+                admitted: Tally::of(n, "admitted"),
+                waiting: Tally::of(1, "awaiting"),
+                revoked: Tally::of(0, ""),
                 revision: 3,
             };
             Self {
