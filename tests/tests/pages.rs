@@ -204,3 +204,41 @@ async fn no_page_holds_one_connection_and_waits_for_another() {
         assert_eq!(answer.status, route.allowed, "{}", route.call);
     }
 }
+
+/// What can not be taken back takes the password once more.
+const STEP_UP: [&str; 9] = [
+    "POST /rollouts/{rollout}/clear-halt",
+    "POST /rollouts/{rollout}/request-override",
+    "POST /approvals/{request}/approve",
+    "POST /sequences/{draft}/withdraw",
+    "POST /publisher-keys",
+    "POST /people/new",
+    "POST /people/{person}/roles",
+    "POST /people/{nobody}/link",
+    "POST /account/tokens",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_what_can_not_be_taken_back_asks_for_the_password() {
+    let world = World::build().await;
+    let role = Some(server::store::people::Role::Admin);
+    let admin = Holder::add(&world, role, tests::Place::Everywhere).await;
+    let visitor = world.lab.visitor(admin.person()).await;
+    let csrf: String = sqlx::query_scalar("SELECT data -> 'who' ->> 'csrf' FROM session")
+        .fetch_one(&world.lab.database.pool)
+        .await
+        .unwrap();
+    world.lab.lapse().await;
+    let mut asking = BTreeSet::new();
+    for route in PAGES {
+        // The step-up itself ends the lapse when it is answered rightly, which this is not.
+        if route.method() != Method::POST {
+            continue;
+        }
+        let answer = make(&visitor, route, &world.things[0], &csrf).await;
+        if answer.status == 303 && answer.header("location").starts_with("/step-up?next=") {
+            asking.insert(route.call);
+        }
+    }
+    assert_eq!(asking, BTreeSet::from(STEP_UP));
+}
