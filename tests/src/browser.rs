@@ -132,7 +132,31 @@ impl Browser {
     /// Clicks the link or button with these words; those of the page itself come before those around it.
     pub async fn click(&self, words: &str) {
         let find = async || self.press_able(words).await;
+        let mark = "window.beforeClick = true";
+        self.script(mark, json!([])).await;
+        let leads_away = "const e = arguments[0];
+                          return !!e && e.matches('a[href]:not([href^=\"#\"]), form button:not([type=button])')";
+        let thing = find().await;
+        let leads_away = self.script(leads_away, json!([thing])).await == true;
         self.touch(words, find, &[("/click", json!({}))]).await;
+        if leads_away {
+            self.leaves().await;
+        }
+    }
+
+    /// Waits until the page that was clicked on is gone and the next one is whole: what is done next is done to that.
+    /// Files and forms that the browser itself holds back lead nowhere, so this has an end.
+    async fn leaves(&self) {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let gone = "return window.beforeClick !== true && document.readyState === 'complete'";
+        let body = json!({ "script": gone, "args": [] });
+        while Instant::now() < deadline {
+            // Between two pages there is none that could answer.
+            if self.driver.post("/execute/sync", body.clone()).await == Ok(json!(true)) {
+                return;
+            }
+            tokio::time::sleep(BREATH).await;
+        }
     }
 
     /// Types into the field of this label, in place of what is there.
@@ -167,7 +191,7 @@ impl Browser {
                     let command = format!("/element/{}{command}", id.as_str().unwrap());
                     match self.driver.post(&command, with.clone()).await {
                         Ok(_) => {}
-                        Err(error) if Instant::now() < deadline && error.contains("stale") => {
+                        Err(error) if Instant::now() < deadline && is_gone(&error) => {
                             continue 'again;
                         }
                         Err(error) => panic!("{words:?} on {}: {error}", self.path().await),
@@ -253,6 +277,11 @@ impl Browser {
             Err(said) => panic!("{command}: {said}"),
         }
     }
+}
+
+/// What a driver says of a thing whose page is gone, in both of its wordings.
+fn is_gone(error: &str) -> bool {
+    error.contains("stale") || error.contains("does not belong to the document")
 }
 
 impl Lab {
