@@ -1,6 +1,8 @@
 //! Writes that belong to no rollout, device or person: tracks, publisher keys, enrolment tokens, expected devices.
 //! Each is one transaction with one audit row.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use ed25519_dalek::VerifyingKey;
@@ -102,6 +104,13 @@ pub async fn add_track(
     .await?;
     tx.commit().await?;
     Ok(track)
+}
+
+/// A publisher's public key as people hand it over: Ed25519, 32 bytes, base64url without padding.
+#[must_use]
+pub fn read_key(text: &str) -> Option<VerifyingKey> {
+    let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+    VerifyingKey::from_bytes(&bytes).ok()
 }
 
 /// Trusts a publisher's key: what it signs can be published, and devices that enrol from now on pin it.

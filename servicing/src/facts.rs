@@ -89,6 +89,35 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Facts of which only those that decide applicability are known; the rest is as harmless as can be.
+    #[must_use]
+    pub fn of_platform(
+        product: Product,
+        build: Build,
+        series: Series,
+        edition: Edition,
+        architecture: Architecture,
+    ) -> Self {
+        Self {
+            product,
+            build,
+            series,
+            edition,
+            architecture,
+            manufacturer: String::new(),
+            model: String::new(),
+            bios_version: String::new(),
+            free_disk_bytes: u64::MAX,
+            restart_pending: false,
+            store_health: StoreHealth::Healthy,
+            on_battery: false,
+            oobe_complete: true,
+            update_authority: UpdateAuthority::Ringfence,
+            tags: Vec::new(),
+            utc_offset_minutes: 0,
+        }
+    }
+
     /// What decides applicability; nothing where the base build belongs to no known family.
     #[must_use]
     pub fn platform(&self) -> Option<Platform> {

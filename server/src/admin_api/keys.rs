@@ -8,7 +8,6 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -47,11 +46,6 @@ impl From<PublisherKey> for KeyLine {
     }
 }
 
-fn key(text: &str) -> Option<VerifyingKey> {
-    let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-    VerifyingKey::from_bytes(&bytes).ok()
-}
-
 async fn list(State(app): State<App>, _caller: Viewer) -> Result<Json<All<KeyLine>>, Failure> {
     let keys = sequences::keys(&mut *app.pool.acquire().await?).await?;
     Ok(Json(All {
@@ -65,7 +59,7 @@ async fn add(
     Body(new): Body<NewKey>,
 ) -> Result<(StatusCode, Json<KeyLine>), Failure> {
     let caller = caller.everywhere()?;
-    let key = key(&new.public_key).ok_or_else(|| {
+    let key = operations::read_key(&new.public_key).ok_or_else(|| {
         OpError::field(
             "public_key",
             "an Ed25519 public key: 32 bytes, base64url without padding",

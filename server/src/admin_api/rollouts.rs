@@ -20,7 +20,6 @@ use crate::error::OpError;
 use crate::http::{At, Because, Body, Failure, Page, Query, limit};
 use crate::store;
 use crate::store::decisions::{self, Recorded};
-use crate::store::people::Role;
 use crate::store::rollouts;
 use crate::views::{RolloutLine, RolloutPage};
 
@@ -155,11 +154,7 @@ async fn create(
     caller: Operator,
     Body(new): Body<NewRollout>,
 ) -> Result<(StatusCode, Json<RolloutLine>), Failure> {
-    let approvals = if caller.caller().account().has(Role::Admin, Some(new.track)) {
-        Approvals::MayBeFewer
-    } else {
-        Approvals::AsPreset
-    };
+    let approvals = Approvals::of(caller.caller().account(), new.track);
     let caller = caller.on(new.track)?;
     let id = app.control.create(new, caller.person(), approvals).await?;
     Ok((StatusCode::CREATED, Json(line(&app, id).await?)))

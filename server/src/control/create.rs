@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Control;
 use crate::error::OpError;
+use crate::store::people::{Account, Role};
 use crate::store::rollouts::{self, Stored, StoredStage};
 use crate::store::sequences::{self, SequenceState};
 use crate::store::{audit, devices, tracks};
@@ -71,6 +72,18 @@ pub enum Approvals {
     AsPreset,
     /// Yes: an admin writes it.
     MayBeFewer,
+}
+
+impl Approvals {
+    /// As it is for someone who writes a rollout on this track.
+    #[must_use]
+    pub fn of(author: &Account, track: Uuid) -> Self {
+        if author.has(Role::Admin, Some(track)) {
+            Self::MayBeFewer
+        } else {
+            Self::AsPreset
+        }
+    }
 }
 
 impl Control {

@@ -1,6 +1,6 @@
 //! Denominators: of which class a device is for a rollout, and how a change of the device changes the counts.
 
-use servicing::{Build, Facts, Ledger, Planned, Sequence, StoreHealth, UpdateAuthority};
+use servicing::{Build, Facts, Ledger, Planned, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -22,27 +22,16 @@ pub fn class_of(sequence: &Sequence, facts: &Facts) -> String {
 
 /// Facts of a group as far as they decide applicability; the rest is as harmless as can be.
 fn group_facts(group: &populations::Group) -> anyhow::Result<Facts> {
-    Ok(Facts {
-        product: from_word("product", group.product.clone())?,
-        build: Build {
+    Ok(Facts::of_platform(
+        from_word("product", group.product.clone())?,
+        Build {
             base: u32::try_from(group.base)?,
             ubr: u32::try_from(group.ubr)?,
         },
-        series: from_word("series", group.series.clone())?,
-        edition: from_word("edition", group.edition.clone())?,
-        architecture: from_word("architecture", group.architecture.clone())?,
-        manufacturer: String::new(),
-        model: String::new(),
-        bios_version: String::new(),
-        free_disk_bytes: u64::MAX,
-        restart_pending: false,
-        store_health: StoreHealth::Healthy,
-        on_battery: false,
-        oobe_complete: true,
-        update_authority: UpdateAuthority::Ringfence,
-        tags: Vec::new(),
-        utc_offset_minutes: 0,
-    })
+        from_word("series", group.series.clone())?,
+        from_word("edition", group.edition.clone())?,
+        from_word("architecture", group.architecture.clone())?,
+    ))
 }
 
 /// Counts the population of a rollout that starts, in the transaction that starts it.

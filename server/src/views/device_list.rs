@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::ring::QueryError;
-use servicing::{Build, Facts, HResult, KbNumber, StoreHealth, UpdateAuthority};
+use servicing::{Build, Facts, HResult, KbNumber};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -121,27 +121,16 @@ async fn groups(
 
 /// Facts of a platform: what it does not say does not decide the class.
 fn facts_of(platform: &Platform) -> anyhow::Result<Facts> {
-    Ok(Facts {
-        product: from_word("product", platform.product.clone())?,
-        build: Build {
+    Ok(Facts::of_platform(
+        from_word("product", platform.product.clone())?,
+        Build {
             base: u32::try_from(platform.base)?,
             ubr: u32::try_from(platform.ubr)?,
         },
-        series: from_word("series", platform.series.clone())?,
-        edition: from_word("edition", platform.edition.clone())?,
-        architecture: from_word("architecture", platform.architecture.clone())?,
-        manufacturer: String::new(),
-        model: String::new(),
-        bios_version: String::new(),
-        free_disk_bytes: u64::MAX,
-        restart_pending: false,
-        store_health: StoreHealth::Healthy,
-        on_battery: false,
-        oobe_complete: true,
-        update_authority: UpdateAuthority::Ringfence,
-        tags: Vec::new(),
-        utc_offset_minutes: 0,
-    })
+        from_word("series", platform.series.clone())?,
+        from_word("edition", platform.edition.clone())?,
+        from_word("architecture", platform.architecture.clone())?,
+    ))
 }
 
 /// Numbers after `after` whose last contact is as the query asks; none where it does not ask. Contacts are kept in

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
 use servicing::Sha256;
 
@@ -109,11 +108,6 @@ fn row(key: PublisherKey, frame: &Frame) -> Row {
     }
 }
 
-fn key(text: &str) -> Option<VerifyingKey> {
-    let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text.trim()).ok()?.try_into().ok()?;
-    VerifyingKey::from_bytes(&bytes).ok()
-}
-
 async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Asked>) -> Shown {
     let person = caller.caller();
     let mut page = KeysPage::read(&app, person, String::new(), Mistakes::none()).await?;
@@ -132,7 +126,7 @@ async fn add(
     let person = caller.caller().clone();
     let by = caller.everywhere()?.person().0;
     let mut mistakes = Mistakes::none();
-    match key(&typed.public_key) {
+    match operations::read_key(typed.public_key.trim()) {
         None => mistakes.add(
             "public_key",
             "an Ed25519 public key: 32 bytes as base64url without padding",
@@ -193,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_key_is_kept_and_named() {
-        assert!(key("bm8ga2V5").is_none());
+        assert!(operations::read_key("bm8ga2V5").is_none());
         let mut page = page(vec![sample()], true);
         page.frame.stepped_up = true;
         page.public_key = "bm8ga2V5".to_owned();

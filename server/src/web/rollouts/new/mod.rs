@@ -20,7 +20,6 @@ use crate::app::App;
 use crate::auth::Operator;
 use crate::control::Approvals;
 use crate::error::OpError;
-use crate::store::people::Role;
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::Shown;
 
@@ -48,12 +47,7 @@ async fn save(State(app): State<App>, caller: Operator, Form(fields): Form<Field
     let Some(new) = page.written() else {
         return Ok(page.response());
     };
-    // As at the API: who writes a rollout can not waive its approvals, an admin can.
-    let approvals = if caller.caller().account().has(Role::Admin, Some(new.track)) {
-        Approvals::MayBeFewer
-    } else {
-        Approvals::AsPreset
-    };
+    let approvals = Approvals::of(caller.caller().account(), new.track);
     let by = caller.on(new.track)?.person();
     let mistakes = match app.control.create(new, by, approvals).await {
         Ok(id) => return Ok(Redirect::to(&format!("/rollouts/{id}")).into_response()),
