@@ -271,6 +271,10 @@ const CRATES: &[(&str, &[&str])] = &[
         "tests",
         &["servicing", "engine", "agent-protocol", "agent", "server"],
     ),
+    (
+        "bench",
+        &["servicing", "engine", "agent-protocol", "server"],
+    ),
     ("xtask", &[]),
 ];
 

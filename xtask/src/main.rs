@@ -1,4 +1,4 @@
-//! Set-up and chores: `cargo xtask demo | test | prepare | invariants`. Nothing of the product is in here.
+//! Set-up and chores: `cargo xtask demo | test | bench | prepare | invariants`. Nothing of the product is in here.
 //!
 //! A person who has Rust needs nothing else: PostgreSQL is installed where it is missing, and started
 //! where it is needed.
@@ -9,6 +9,7 @@
 #[path = "../../server/src/embedded_pg/mod.rs"]
 mod embedded_pg;
 
+mod bench;
 mod cluster;
 mod demo;
 mod document;
@@ -44,6 +45,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure everything against its ceilings and its bars, with a release build
+    Bench {
+        /// Passed on to `ringfence-bench run`, such as `--quick`; or `soak` or `show` and what belongs to them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// For maintainers who have changed a query or a migration: refresh `.sqlx`
     Prepare,
     /// Write `docs/invariants.md` anew from `docs/domain.md` and the names of the tests
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo { arguments } => demo::run(&arguments),
         Chore::Test { arguments } => test::run(&arguments),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Prepare => prepare::run(),
         Chore::Invariants => document::run(),
     };

@@ -1,0 +1,171 @@
+//! What is measured on: people, two tracks, a published sequence, and as many devices as are asked for.
+//!
+//! Everything but the devices comes through the API. Devices are written by SQL, because a million enrolments are not what
+//! is measured; their facts and ledgers are made by the product's own types, and everything they do afterwards comes over HTTP.
+
+mod devices;
+mod person;
+mod rollouts;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{TimeDelta, Utc};
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use server::clock::SystemClock;
+use server::{auth, publisher};
+use servicing::{Build, Manifest, Sequence};
+use uuid::Uuid;
+
+use crate::load::tokens::Tokens;
+use crate::postgres::Postgres;
+use crate::proc::Memory;
+use crate::replica::Replica;
+
+pub use person::{Person, text};
+pub use rollouts::Rollout;
+
+/// The sequence that is rolled out.
+const KB: &str = "KB5086672";
+
+/// The build on which a good installation of it ends.
+pub const BUILD: &str = "26100.8117";
+
+/// Who set it up.
+pub const ADA: &str = "Ada Admin";
+
+/// Devices of the second track, which compete for a few places.
+pub const CONTESTANTS: i32 = 20_000;
+
+/// The world.
+pub struct World {
+    /// Its database.
+    pub postgres: Postgres,
+    /// May do everything.
+    pub admin: Person,
+    /// Her id.
+    pub ada: Uuid,
+    /// The track of the fleet.
+    pub fleet: Uuid,
+    /// The track of the contestants.
+    pub contest: Uuid,
+    /// The published sequence.
+    pub sequence: Uuid,
+    /// Devices of the fleet: numbers 1 to this one. Those of the contestants follow.
+    pub devices: i32,
+    /// A server without a device, just started.
+    pub empty: Memory,
+    /// How long an empty server takes to start.
+    pub empty_start: std::time::Duration,
+}
+
+impl World {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// When anything fails.
+    pub async fn build(postgres: Postgres, devices: i32) -> anyhow::Result<Self> {
+        std::fs::create_dir(home(&postgres))?;
+        std::fs::create_dir(content(&postgres))?;
+        let (ada, token) = auth::create_admin(&postgres.pool, &SystemClock, ADA).await?;
+        let server = Replica::start(&postgres.url, &home(&postgres))?;
+        let (empty, empty_start) = (server.memory()?, server.started_in);
+        let admin = Person::new(format!("http://{}", server.address), token);
+        let fleet = track(&admin, "Fleet").await?;
+        let contest = track(&admin, "Contest").await?;
+        let sequence = publish(&admin, &content(&postgres)).await?;
+        server.stop()?;
+        let world = Self {
+            postgres,
+            admin,
+            ada,
+            fleet,
+            contest,
+            sequence,
+            devices,
+            empty,
+            empty_start,
+        };
+        world.load_devices().await?;
+        Ok(world)
+    }
+
+    /// Starts a server on it, and speaks to that one from now on.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn serve(&mut self) -> anyhow::Result<Replica> {
+        let server = Replica::start(&self.postgres.url, &home(&self.postgres))?;
+        self.admin = self.admin.at(format!("http://{}", server.address));
+        Ok(server)
+    }
+
+    /// Tokens of all devices, the contestants included.
+    ///
+    /// # Errors
+    /// When the servers' secret can not be read.
+    pub fn tokens(&self) -> anyhow::Result<Tokens> {
+        let secret =
+            server::secret::ServerSecret::load_or_create(&home(&self.postgres).join("secret"))?;
+        Tokens::make(&secret, self.devices + CONTESTANTS, Utc::now())
+    }
+}
+
+/// Where servers keep what is not in the database.
+fn home(postgres: &Postgres) -> PathBuf {
+    postgres.directory.path().join("server")
+}
+
+fn content(postgres: &Postgres) -> PathBuf {
+    home(postgres).join("content")
+}
+
+/// A track whose one ring takes every device.
+async fn track(admin: &Person, name: &str) -> anyhow::Result<Uuid> {
+    let track = admin
+        .post("/tracks", json!({ "name": name, "time_zone": "UTC" }))
+        .await?;
+    let id = text(&track, "id")?.to_owned();
+    let rings = json!([{ "name": "Broad" }]);
+    admin.put(&format!("/tracks/{id}/rings"), rings).await?;
+    Ok(id.parse()?)
+}
+
+async fn publish(admin: &Person, content: &std::path::Path) -> anyhow::Result<Uuid> {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let public = key.verifying_key();
+    admin
+        .post(
+            "/publisher-keys",
+            json!({ "public_key": URL_SAFE_NO_PAD.encode(public.as_bytes()) }),
+        )
+        .await?;
+    let sequence: Sequence = publisher::synthetic(KB, content)?;
+    let target: Build = BUILD
+        .parse()
+        .map_err(|_| anyhow::anyhow!("{BUILD} is no build"))?;
+    let brings = sequence
+        .variants
+        .iter()
+        .any(|v| v.target_ubr == Some(target.ubr));
+    anyhow::ensure!(brings, "{KB} does not bring {BUILD}");
+    let added = admin
+        .post("/sequences", serde_json::to_value(&sequence)?)
+        .await?;
+    let id = text(&added, "id")?.to_owned();
+    let manifest = Manifest {
+        sequence,
+        revision: 1,
+        counter: 1,
+        expires_at: Utc::now() + TimeDelta::days(180),
+        sources: Vec::new(),
+    };
+    let signed = json!({ "manifest": manifest.sign(&key) });
+    admin
+        .post(&format!("/sequences/{id}/publish"), signed)
+        .await?;
+    id.parse().context("a sequence whose id is none")
+}
