@@ -66,7 +66,10 @@ pub async fn preview(
     listed: Option<&[i32]>,
     sequence: &Sequence,
 ) -> anyhow::Result<Vec<(populations::Group, String)>> {
-    let groups = preview::groups(conn, track, listed, sequence.content_digest()).await?;
+    let groups = match listed {
+        Some(listed) => preview::groups(conn, track, listed).await?,
+        None => populations::groups(conn, track, None, sequence.content_digest()).await?,
+    };
     groups
         .into_iter()
         .map(|group| Ok((group.clone(), class_of_group(sequence, &group)?)))

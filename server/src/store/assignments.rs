@@ -304,9 +304,8 @@ pub async fn by_state(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
     let rows = sqlx::query!(
-        r#"SELECT stage_id, CASE suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE state END AS "state!",
-                  count(*) AS "n!"
-           FROM assignment WHERE rollout_id = $1 GROUP BY 1, 2 ORDER BY 1, 2"#,
+        r#"SELECT stage_id, word AS "state!", sum(n)::bigint AS "n!"
+           FROM standing WHERE rollout_id = $1 GROUP BY 1, 2 HAVING sum(n) <> 0 ORDER BY 1, 2"#,
         rollout,
     )
     .fetch_all(conn)
@@ -326,15 +325,15 @@ pub async fn top_codes(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(HResult, i64)>> {
     let rows = sqlx::query!(
-        r#"SELECT code AS "code!", count(*) AS "n!" FROM assignment WHERE rollout_id = $1 AND code IS NOT NULL
-           GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"#,
+        r#"SELECT code AS "code!", sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND code >= 0
+           GROUP BY 1 HAVING sum(n) <> 0 ORDER BY 2 DESC, 1 LIMIT 20"#,
         rollout,
     )
     .fetch_all(conn)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|r| (HResult(r.code.cast_unsigned()), r.n))
+        .filter_map(|r| Some((HResult(u32::try_from(r.code).ok()?), r.n)))
         .collect())
 }
 

@@ -194,39 +194,6 @@ pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<T
     .transpose()
 }
 
-/// Devices of a track by ring and status.
-///
-/// # Errors
-/// When the database fails.
-pub async fn device_counts(
-    conn: &mut PgConnection,
-    track: Uuid,
-) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT ring_id, status, count(*) AS "n!" FROM device WHERE track_id = $1 GROUP BY 1, 2 ORDER BY 1, 2"#,
-        track,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| (r.ring_id, r.status, r.n))
-        .collect())
-}
-
-/// Devices that were not revoked, by ring, of all tracks.
-///
-/// # Errors
-/// When the database fails.
-pub async fn devices_by_ring(conn: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT ring_id, count(*) AS "n!" FROM device WHERE status <> 'revoked' GROUP BY 1 ORDER BY 1"#
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|r| (r.ring_id, r.n)).collect())
-}
-
 /// Rings of all tracks, in the order of each.
 ///
 /// # Errors
