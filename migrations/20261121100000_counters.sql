@@ -122,9 +122,13 @@ FROM (SELECT rollout_id, array_agg(cohort ORDER BY cohort) AS cohorts FROM rollo
 DROP TABLE rollout_cohort;
 
 -- What is in flight, of a stage: orders follow the gate for those that are in another ring by now.
-CREATE INDEX assignment_in_flight ON assignment (stage_id) WHERE counted & 3 = 1;
+CREATE INDEX assignment_in_flight ON assignment (stage_id, device_no) WHERE counted & 3 = 1;
 DROP INDEX assignment_not_ready;
 CREATE INDEX assignment_waits ON assignment (rollout_id, device_no) WHERE not_ready IS NOT NULL;
+
+-- Looking for serials; the kinds of devices of a track are counters now.
+CREATE INDEX device_serial_text ON device ((lower(serial COLLATE "C")));
+DROP INDEX device_platform;
 
 -- Filters of the audit.
 CREATE INDEX audit_actor ON audit (actor, n);

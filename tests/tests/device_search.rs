@@ -15,6 +15,9 @@ use sqlx::{Connection, PgConnection};
 use tests::{Database, Desk, Lab, assert_names};
 use uuid::Uuid;
 
+/// Longer than any search of these takes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Numbers that are the same in every run.
 struct Dice(u64);
 
@@ -181,17 +184,21 @@ async fn the_search_takes_the_devices_that_a_ring_with_the_same_query_takes() {
         let search = Search {
             query: &query,
             tracks: None,
-            among: None,
+            heard: None,
             candidates: Vec::new(),
             groups: Vec::new(),
         };
         let mut tx = conn.begin().await.unwrap();
-        let found = devices::hits(&mut tx, &search, 0, 1000).await.unwrap();
+        let found = devices::hits(&mut tx, &search, 0, 1000, PATIENCE)
+            .await
+            .unwrap();
         assert_eq!(found.device_nos, of_rule, "{text}");
         // Page by page it is the same.
         let (mut pages, mut after) = (Vec::new(), Some(0));
         while let Some(from) = after {
-            let page = devices::hits(&mut tx, &search, from, 100).await.unwrap();
+            let page = devices::hits(&mut tx, &search, from, 100, PATIENCE)
+                .await
+                .unwrap();
             pages.extend(page.device_nos);
             after = page.next;
         }

@@ -17,7 +17,7 @@ use crate::auth::{Admin, Viewer};
 use crate::error::OpError;
 use crate::http::{All, At, Body, Failure};
 use crate::operations;
-use crate::registry::{self, RingInput};
+use crate::registry::RingInput;
 use crate::store;
 use crate::store::device_kinds;
 use crate::store::tracks::{self, Ring, Track};
@@ -126,16 +126,8 @@ async fn define(
 ) -> Result<Json<All<Ring>>, Failure> {
     let caller = caller.on(id)?;
     let by = caller.person().0;
-    let items = registry::define(
-        &app.pool,
-        &app.catalogue,
-        &app.picture,
-        caller.track(),
-        &rings,
-        by,
-        app.clock.now(),
-    )
-    .await?;
+    let track = caller.track();
+    let items = app.define_rings(track, rings, None, by).await?;
     Ok(Json(All { items }))
 }
 

@@ -341,15 +341,11 @@ pub async fn top_codes(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn in_flight_elsewhere(
-    conn: &mut PgConnection,
-    rollout: Uuid,
-    stage: Uuid,
-) -> sqlx::Result<Vec<i32>> {
+pub async fn in_flight_elsewhere(conn: &mut PgConnection, stage: Uuid) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(
-        "SELECT a.device_no FROM assignment a JOIN stage s ON s.id = a.stage_id JOIN device d USING (device_no)
-         WHERE a.rollout_id = $1 AND a.stage_id = $2 AND a.counted & 3 = 1 AND d.ring_id <> s.ring_id",
-        rollout,
+        "SELECT a.device_no FROM assignment a JOIN stage s ON s.id = a.stage_id
+         WHERE a.stage_id = $1 AND a.counted & 3 = 1
+           AND NOT EXISTS (SELECT FROM device d WHERE d.ring_id = s.ring_id AND d.device_no = a.device_no)",
         stage,
     )
     .fetch_all(conn)

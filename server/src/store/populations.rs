@@ -38,8 +38,8 @@ pub struct Group {
 }
 
 /// Counts the devices of a track by group, within the scope of a rollout: those that are admitted, and those that
-/// started this content, in the ring where they did and whatever became of them since. Keeps device rows from
-/// changing until the transaction ends, so that no delta falls between the count and the commit.
+/// started this content, in the ring where they did and whatever became of them since. Keeps devices of the track from
+/// being placed or counted until the transaction ends, so that no delta falls between the count and the commit.
 ///
 /// # Errors
 /// When the database fails.
@@ -50,9 +50,7 @@ pub async fn scan(
     listed: bool,
     digest: Sha256,
 ) -> sqlx::Result<Vec<Group>> {
-    sqlx::query!("LOCK TABLE device IN SHARE MODE")
-        .execute(&mut *conn)
-        .await?;
+    super::tracks::hold(&mut *conn, track).await?;
     if !listed {
         return groups(conn, track, Some(rollout), digest).await;
     }
@@ -256,4 +254,54 @@ pub async fn pinned_in(
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Moved devices that are alike in all that decides their class.
+#[derive(Debug)]
+pub struct MovedGroup {
+    /// Where from.
+    pub from: Uuid,
+    /// Where they are, and how many.
+    pub group: Group,
+}
+
+/// Of devices that moved, those that count in this rollout where they are: admitted, for it, and not begun in it or
+/// with its content. `from` has the ring of each before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn moved(
+    conn: &mut PgConnection,
+    kept: &Kept,
+    device_nos: &[i32],
+    from: &[Uuid],
+) -> sqlx::Result<Vec<MovedGroup>> {
+    let rows = sqlx::query!(
+        r#"SELECT k.ring AS "ring!", d.ring_id, d.product, d.base, d.ubr, d.series, d.edition, d.architecture, count(*) AS "n!"
+           FROM UNNEST($4::int[], $5::uuid[]) AS k (no, ring) JOIN device d ON d.device_no = k.no AND d.status = 'admitted'
+           WHERE NOT EXISTS (SELECT FROM assignment a WHERE a.rollout_id = $1 AND a.device_no = k.no)
+             AND ($2 OR NOT EXISTS (
+                 SELECT FROM assignment a JOIN rollout r ON r.id = a.rollout_id
+                 WHERE a.device_no = k.no AND a.counted & 1 = 1 AND r.digest = $3 AND r.track_id = d.track_id))
+             AND (NOT $2 OR EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = $1 AND l.device_no = k.no))
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
+        kept.rollout, kept.listed, &kept.digest.as_bytes()[..], device_nos, from,
+    )
+    .fetch_all(conn)
+    .await?;
+    let moved = rows.into_iter().map(|r| MovedGroup {
+        from: r.ring,
+        group: Group {
+            ring_id: r.ring_id,
+            product: r.product,
+            base: r.base,
+            ubr: r.ubr,
+            series: r.series,
+            edition: r.edition,
+            architecture: r.architecture,
+            started: false,
+            n: r.n,
+        },
+    });
+    Ok(moved.collect())
 }

@@ -121,6 +121,37 @@ pub async fn lock(conn: &mut PgConnection, id: TrackId) -> anyhow::Result<Option
     .transpose()
 }
 
+/// Says that a device of the track is about to be placed or counted, until the transaction ends. Whoever starts a
+/// rollout or defines rings waits for it, and what comes after that waits for them: see [`hold`]. Taken when the
+/// device's row is locked already, and before rings or rollouts are read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn share(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 2))",
+        track.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Waits until no device of the track is being placed or counted, and keeps it so until the transaction ends: what is
+/// counted now stays true, and rings that are read from now on are the new ones. Taken for milliseconds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 2))",
+        track.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Rings of a track, in order.
 ///
 /// # Errors

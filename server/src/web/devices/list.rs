@@ -195,6 +195,7 @@ async fn nothing(
     query: &DeviceQuery,
     may_enrol: bool,
 ) -> Result<Empty, Failure> {
+    let within = &within.hurried();
     let all = DeviceQuery::default();
     let anyone = device_list::find(&mut *conn, within, &all, 0, 1).await?;
     if anyone.device_nos.is_empty() {
