@@ -41,6 +41,20 @@ pub async fn by_ring(conn: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, u64)>> 
     Ok(rows.into_iter().map(|r| (r.ring_id, count(r.n))).collect())
 }
 
+/// All devices: of these tracks (none: of all).
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_all(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> sqlx::Result<u64> {
+    let n = sqlx::query_scalar!(
+        r#"SELECT COALESCE(sum(n), 0)::bigint AS "n!" FROM device_kind WHERE $1::uuid[] IS NULL OR track_id = ANY($1)"#,
+        tracks,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(count(n))
+}
+
 /// Folds what was appended since the last time into one row of each kind. In one statement, so that readers see it
 /// before or after; of two that fold at once the second one finds nothing.
 ///

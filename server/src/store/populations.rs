@@ -81,13 +81,21 @@ pub async fn groups(
     rollout: Option<Uuid>,
     digest: Sha256,
 ) -> sqlx::Result<Vec<Group>> {
+    let rollouts = sqlx::query_scalar!(
+        "SELECT id FROM rollout WHERE track_id = $1 AND (id = $2 OR digest = $3) AND cohorts IS NOT NULL",
+        track,
+        rollout,
+        &digest.as_bytes()[..],
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query_as!(
         Group,
         r#"WITH begun AS MATERIALIZED (
                SELECT s.*, d.ring_id AS own_ring, d.status, d.product, d.base, d.ubr, d.series, d.edition, d.architecture
                FROM (SELECT DISTINCT ON (a.device_no) a.device_no, g.ring_id, a.counted & 1 = 1 AS started
-                     FROM rollout r JOIN assignment a ON a.rollout_id = r.id JOIN stage g ON g.id = a.stage_id
-                     WHERE r.track_id = $1 AND (r.id = $2 OR r.digest = $3 AND a.counted & 1 = 1)
+                     FROM assignment a JOIN rollout r ON r.id = a.rollout_id JOIN stage g ON g.id = a.stage_id
+                     WHERE a.rollout_id = ANY($3) AND (r.id = $2 OR a.counted & 1 = 1)
                      ORDER BY a.device_no, 3 DESC, r.created_at) AS s
                JOIN device d USING (device_no) WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started))
            SELECT ring_id AS "ring_id!", product AS "product!", base AS "base!", ubr AS "ubr!", series AS "series!", edition AS "edition!",
@@ -99,7 +107,7 @@ pub async fn groups(
                  UNION ALL
                  SELECT ring_id, product, base, ubr, series, edition, architecture, started, 1 FROM begun) AS c
            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(n) <> 0"#,
-        track, rollout, &digest.as_bytes()[..],
+        track, rollout, &rollouts,
     )
     .fetch_all(conn)
     .await

@@ -30,25 +30,42 @@ pub async fn by_state(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let earlier = sqlx::query!(
+    let others = sqlx::query_scalar!(
+        "SELECT o.id FROM rollout r JOIN rollout o ON o.id <> r.id AND o.digest = r.digest AND o.track_id = r.track_id AND o.cohorts IS NOT NULL
+         WHERE r.id = $1 AND r.scope = 'track'",
+        rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let earlier = if others.is_empty() {
+        Vec::new()
+    } else {
+        earlier(conn, rollout, &others).await?
+    };
+    let own = own.into_iter().map(|r| (r.ring_id, r.state, count(r.n)));
+    Ok(own.chain(earlier).collect())
+}
+
+/// Devices that started the content in other rollouts, and have not begun this one.
+async fn earlier(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+    others: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, String, u64)>> {
+    let rows = sqlx::query!(
         r#"SELECT ring_id, CASE WHEN well THEN 'earlier_well' ELSE 'earlier_other' END AS "state!", count(*) AS "n!" FROM (
                SELECT DISTINCT ON (a.device_no) s.ring_id, a.counted & 128 = 128 AS well
-               FROM rollout r
-               JOIN rollout o ON o.id <> r.id AND r.scope = 'track' AND o.digest = r.digest AND o.track_id = r.track_id
-               JOIN assignment a ON a.rollout_id = o.id AND a.counted & 1 = 1
-               JOIN stage s ON s.id = a.stage_id
-               WHERE r.id = $1 AND NOT EXISTS (SELECT FROM assignment x WHERE x.rollout_id = $1 AND x.device_no = a.device_no)
+               FROM assignment a JOIN rollout o ON o.id = a.rollout_id JOIN stage s ON s.id = a.stage_id
+               WHERE a.rollout_id = ANY($2) AND a.counted & 1 = 1
+                 AND NOT EXISTS (SELECT FROM assignment x WHERE x.rollout_id = $1 AND x.device_no = a.device_no)
                ORDER BY a.device_no, o.created_at) AS of_device
            GROUP BY 1, 2"#,
-        rollout,
+        rollout, others,
     )
     .fetch_all(conn)
     .await?;
-    let own = own.into_iter().map(|r| (r.ring_id, r.state, count(r.n)));
-    let earlier = earlier
-        .into_iter()
-        .map(|r| (r.ring_id, r.state, count(r.n)));
-    Ok(own.chain(earlier).collect())
+    let rows = rows.into_iter().map(|r| (r.ring_id, r.state, count(r.n)));
+    Ok(rows.collect())
 }
 
 /// What went wrong on a device.

@@ -14,7 +14,7 @@ use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::registry::class_of;
 use crate::store::devices::{
-    self, Candidate, Device, DeviceQuery, Group, Heard, Hits, Platform, Search, Test,
+    self, Candidate, Device, DeviceQuery, Enough, Group, Heard, Hits, Platform, Search, Test,
 };
 use crate::store::{from_word, seen};
 
@@ -25,6 +25,7 @@ pub struct Within<'a> {
     tracks: Option<&'a [Uuid]>,
     now: DateTime<Utc>,
     patience: Duration,
+    rows: Option<i64>,
 }
 
 /// How long a search walks through devices before it shows what it found: a page is there within 100 ms.
@@ -48,6 +49,16 @@ impl<'a> Within<'a> {
             tracks,
             now,
             patience: PATIENCE,
+            rows: None,
+        }
+    }
+
+    /// The same where so many are shown: further ones are counted only where that needs no walk through all devices.
+    #[must_use]
+    pub const fn showing(self, rows: i64) -> Self {
+        Self {
+            rows: Some(rows),
+            ..self
         }
     }
 
@@ -112,7 +123,14 @@ pub async fn find(
         candidates,
         groups,
     };
-    devices::hits(conn, &search, after, limit, within.patience).await
+    let (most, rows) = (limit, within.rows.map_or(limit, |rows| rows.min(limit)));
+    let patience = within.patience;
+    let enough = Enough {
+        most,
+        rows,
+        patience,
+    };
+    devices::hits(conn, &search, after, enough).await
 }
 
 /// Classes of the platforms of each rollout's track.

@@ -20,4 +20,4 @@ pub use registry::{
 pub use search::{Group, Heard, Search};
 pub use sketches::{Sketch, sketch_page, sketches};
 pub use summary::{Summary, summaries};
-pub use walk::{Hits, hits};
+pub use walk::{Enough, Hits, hits};

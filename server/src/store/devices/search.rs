@@ -367,29 +367,15 @@ impl<'s, 'a> Prepared<'s, 'a> {
         after: i32,
         most: i64,
     ) -> sqlx::Result<Option<Vec<i32>>> {
-        let (search, lead, asked) = (self.search, &self.rows.lead, &self.asked);
-        let state = asked.lead_state();
-        let (not_ready, code) = (asked.lead_not_ready(), asked.codes.first().copied());
-        let begun = state.is_some() || not_ready || code.is_some();
-        if !begun && !lead.leads() && search.tracks.is_none() {
+        let (search, lead) = (self.search, &self.rows.lead);
+        if self.begun() || !lead.leads() && search.tracks.is_none() {
             return Ok(None);
         }
-        let rollouts: Vec<Uuid> = search.candidates.iter().map(|c| c.rollout).collect();
         // Without an order and without a walk through all devices: where an index leads to few, that is quick.
         sqlx::query!("SELECT set_config('enable_seqscan', 'off', true)")
             .fetch_one(&mut *conn)
             .await?;
-        let mut found = if begun {
-            sqlx::query_scalar!(
-                "SELECT x.device_no FROM assignment x
-                 WHERE x.rollout_id = ANY($1) AND x.device_no > $2
-                   AND ($3::text IS NULL OR CASE x.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE x.state END = $3)
-                   AND (NOT $4 OR x.not_ready IS NOT NULL) AND ($5::int IS NULL OR x.code = $5) LIMIT $6",
-                &rollouts, after, state, not_ready, code, most + 1,
-            )
-            .fetch_all(&mut *conn)
-            .await?
-        } else {
+        let mut found =
             sqlx::query_scalar!(
                 r#"SELECT d.device_no FROM device d
                    WHERE d.device_no > $2
@@ -409,8 +395,7 @@ impl<'s, 'a> Prepared<'s, 'a> {
                 lead.ubrs.0, lead.ubrs.1, lead.rings.as_deref(), lead.serial, lead.tracks.as_deref(), most + 1,
             )
             .fetch_all(&mut *conn)
-            .await?
-        };
+            .await?;
         sqlx::query!("SELECT set_config('enable_seqscan', 'on', true)")
             .fetch_one(conn)
             .await?;
@@ -420,5 +405,41 @@ impl<'s, 'a> Prepared<'s, 'a> {
         found.sort_unstable();
         found.dedup();
         Ok(Some(found))
+    }
+
+    /// It asks for devices that began something: an index leads to them, in order.
+    pub fn begun(&self) -> bool {
+        let asked = &self.asked;
+        asked.lead_state().is_some() || asked.lead_not_ready() || !asked.codes.is_empty()
+    }
+
+    /// The next devices above `after` that began what is asked for, ascending, and up to which number these are all.
+    pub async fn next_begun(
+        &self,
+        conn: &mut PgConnection,
+        after: i32,
+        limit: i32,
+    ) -> anyhow::Result<(Vec<i32>, i32)> {
+        let rollouts: Vec<Uuid> = self.search.candidates.iter().map(|c| c.rollout).collect();
+        let mut found = sqlx::query_scalar!(
+            r#"SELECT x.device_no AS "device_no!" FROM UNNEST($1::uuid[]) AS r (id) CROSS JOIN LATERAL (
+                   SELECT a.device_no FROM assignment a WHERE a.rollout_id = r.id AND a.device_no > $2
+                     AND ($3::text IS NULL OR CASE a.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE a.state END = $3)
+                     AND (NOT $4::bool OR a.not_ready IS NOT NULL) AND ($5::int IS NULL OR a.code = $5)
+                   ORDER BY a.device_no LIMIT $6) AS x
+               ORDER BY 1 LIMIT $6"#,
+            &rollouts,
+            after,
+            self.asked.lead_state(),
+            self.asked.lead_not_ready(),
+            self.asked.codes.first().copied(),
+            i64::from(limit),
+        )
+        .fetch_all(conn)
+        .await?;
+        let full = found.len() >= usize::try_from(limit)?;
+        let until = found.last().copied().filter(|_| full).unwrap_or(i32::MAX);
+        found.dedup();
+        Ok((found, until))
     }
 }

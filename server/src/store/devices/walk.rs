@@ -16,6 +16,9 @@ const FEW: i64 = 2_000;
 /// Numbers of the first stretch; further ones are as long as the time for one allows.
 const STRETCH: i32 = 2_000;
 
+/// Devices of the first stretch where an index leads to them in order.
+const BEGUN: i32 = 250;
+
 /// Time for one stretch.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -28,8 +31,18 @@ pub struct Hits {
     pub next: Option<i32>,
 }
 
-/// Numbers of the devices that a query takes, after a number, ascending: the first `limit`, or those that are found
-/// within `patience`. In a transaction.
+/// What is enough.
+#[derive(Debug, Clone, Copy)]
+pub struct Enough {
+    /// So many, where few are looked at anyhow.
+    pub most: i64,
+    /// So many, where all have to be walked through.
+    pub rows: i64,
+    /// What is found by then.
+    pub patience: Duration,
+}
+
+/// Numbers of the devices that a query takes, after a number, ascending, until that is enough. In a transaction.
 ///
 /// # Errors
 /// When the database fails.
@@ -37,10 +50,9 @@ pub async fn hits(
     conn: &mut PgConnection,
     search: &Search<'_>,
     after: i32,
-    limit: i64,
-    patience: Duration,
+    enough: Enough,
 ) -> anyhow::Result<Hits> {
-    let begun = Instant::now();
+    let asked_at = Instant::now();
     let prepared = Prepared::of(&mut *conn, search).await?;
     let last = highest_no(&mut *conn).await?;
     if let Some(mut led) = prepared.led(&mut *conn, after, FEW).await? {
@@ -48,17 +60,27 @@ pub async fn hits(
             let written = seen::newest(&mut *conn, &led).await?;
             led.retain(|no| search.is_heard(*no, written.get(no).copied()));
         }
-        let all = (after, i32::MAX, limit);
+        let all = (after, i32::MAX, enough.most);
         let (device_nos, next) = prepared.within(&mut *conn, Some(&led), all).await?;
         return Ok(Hits { device_nos, next });
     }
     let mut hits = Hits::default();
-    let (mut from, mut stretch) = (after, STRETCH);
+    let (mut from, first) = (after, if prepared.begun() { BEGUN } else { STRETCH });
+    let mut stretch = first;
     while from < last {
         let step = Instant::now();
-        let until = from.saturating_add(stretch).min(last);
-        let left = limit - i64::try_from(hits.device_nos.len())?;
-        let among = heard_of(&mut *conn, search, from, until).await?;
+        let left = enough.rows - i64::try_from(hits.device_nos.len())?;
+        let (among, until) = if prepared.begun() {
+            let (mut begun, until) = prepared.next_begun(&mut *conn, from, stretch).await?;
+            if search.heard.is_some() {
+                let written = seen::newest(&mut *conn, &begun).await?;
+                begun.retain(|no| search.is_heard(*no, written.get(no).copied()));
+            }
+            (Some(begun), until.min(last))
+        } else {
+            let until = from.saturating_add(stretch).min(last);
+            (heard_of(&mut *conn, search, from, until).await?, until)
+        };
         let (found, next) = prepared
             .within(&mut *conn, among.as_deref(), (from, until, left))
             .await?;
@@ -68,13 +90,13 @@ pub async fn hits(
             return Ok(hits);
         }
         from = until;
-        if begun.elapsed() >= patience {
+        if asked_at.elapsed() >= enough.patience {
             break;
         }
         stretch = if step.elapsed() < STEP {
             stretch.saturating_mul(2)
         } else {
-            (stretch / 2).max(STRETCH)
+            (stretch / 2).max(first)
         };
     }
     hits.next = Some(from).filter(|from| *from < last);
