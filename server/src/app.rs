@@ -17,10 +17,13 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::control::{Control, IngestHealth};
 use crate::drivers::Drivers;
+use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture, Reader};
 use crate::ingest::Ingest;
 use crate::permits::Permits;
+use crate::registry::{self, NewRings, RingInput};
 use crate::secret::ServerSecret;
+use crate::store::tracks::Ring;
 
 /// Two: each holds one of few connections to the database, and people who click come first.
 const REFRESHES: usize = 2;
@@ -65,6 +68,32 @@ pub struct App {
     pub pace: Pace,
     /// Package files by SHA-256.
     pub content_dir: Arc<PathBuf>,
+}
+
+impl App {
+    /// Defines rings to the end, also when whoever asked for it does not wait so long: on a large track it may take
+    /// longer than a request.
+    ///
+    /// # Errors
+    /// As [`registry::define`].
+    pub async fn define_rings(
+        &self,
+        track: Uuid,
+        rings: Vec<RingInput>,
+        instead_of: Option<Vec<Ring>>,
+        by: Uuid,
+    ) -> Result<Vec<Ring>, OpError> {
+        let app = self.clone();
+        let task = tokio::spawn(async move {
+            let new = NewRings {
+                rings: &rings,
+                instead_of: instead_of.as_deref(),
+            };
+            let (pool, now) = (&app.pool, app.clock.now());
+            registry::define(pool, &app.catalogue, &app.picture, track, new, by, now).await
+        });
+        task.await.map_err(anyhow::Error::from)?
+    }
 }
 
 /// A running server, without its sockets.

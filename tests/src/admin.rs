@@ -27,7 +27,13 @@ pub use routes::{ROUTES, Reach, Route, routes_in_sources, shape};
 pub use world::{Things, World};
 
 /// Tables that drivers and polls write by themselves.
-const BOOKKEEPING: [&str; 4] = ["_sqlx_migrations", "service_clock", "seen", "change"];
+const BOOKKEEPING: [&str; 5] = [
+    "_sqlx_migrations",
+    "service_clock",
+    "seen",
+    "change",
+    "device_kind",
+];
 
 /// The admin API of a lab's first server.
 pub struct Api {

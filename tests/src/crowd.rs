@@ -68,13 +68,18 @@ impl Lab {
         .execute(&self.database.pool)
         .await
         .unwrap();
+        self.number(
+            "SELECT count(*) FROM (SELECT count_again()) AS counted WHERE $1 = $1",
+            1,
+        )
+        .await;
     }
 
     /// Generations of admission are out of the way: only limits that people set are left.
     pub async fn lift_generations(&self, rollout: RolloutId) {
         sqlx::query(
             "INSERT INTO cap (rollout_id, cohort, cap)
-             SELECT $1, c, 1000000 FROM (SELECT 0::smallint AS c UNION SELECT cohort FROM rollout_cohort WHERE rollout_id = $1) AS all_of_them
+             SELECT $1, c, 1000000 FROM (SELECT 0::smallint AS c UNION SELECT UNNEST(cohorts) FROM rollout WHERE id = $1) AS all_of_them
              ON CONFLICT (rollout_id, cohort) DO UPDATE SET cap = excluded.cap",
         )
         .bind(rollout.0)

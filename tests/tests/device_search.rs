@@ -7,13 +7,22 @@ use chrono::DateTime;
 use engine::ring::{Query, Subject};
 use reqwest::Method;
 use serde_json::{Value, json};
-use server::store::devices::{self, Device, DeviceQuery, DeviceStatus, Identity, Search};
+use server::store::devices::{self, Device, DeviceQuery, DeviceStatus, Enough, Identity, Search};
 use server::store::populations;
 use server::store::tracks::{self, Ring, Track};
 use servicing::{Facts, Ledger};
 use sqlx::{Connection, PgConnection};
 use tests::{Database, Desk, Lab, assert_names};
 use uuid::Uuid;
+
+/// So many, however long it takes.
+const fn first(n: i64) -> Enough {
+    Enough {
+        most: n,
+        rows: n,
+        patience: std::time::Duration::from_secs(60),
+    }
+}
 
 /// Numbers that are the same in every run.
 struct Dice(u64);
@@ -181,17 +190,21 @@ async fn the_search_takes_the_devices_that_a_ring_with_the_same_query_takes() {
         let search = Search {
             query: &query,
             tracks: None,
-            among: None,
+            heard: None,
             candidates: Vec::new(),
             groups: Vec::new(),
         };
         let mut tx = conn.begin().await.unwrap();
-        let found = devices::hits(&mut tx, &search, 0, 1000).await.unwrap();
+        let found = devices::hits(&mut tx, &search, 0, first(1000))
+            .await
+            .unwrap();
         assert_eq!(found.device_nos, of_rule, "{text}");
         // Page by page it is the same.
         let (mut pages, mut after) = (Vec::new(), Some(0));
         while let Some(from) = after {
-            let page = devices::hits(&mut tx, &search, from, 100).await.unwrap();
+            let page = devices::hits(&mut tx, &search, from, first(100))
+                .await
+                .unwrap();
             pages.extend(page.device_nos);
             after = page.next;
         }

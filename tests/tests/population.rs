@@ -65,6 +65,7 @@ async fn an_open_population_follows_every_change_of_its_devices() {
             scanned(&lab, rollout).await,
             "after {what}"
         );
+        lab.verify().await;
     };
     let targeted = async |ring: Uuid| {
         kept(&lab, rollout)

@@ -33,6 +33,8 @@ struct Asked {
 struct Verified {
     holds: bool,
     entries: Option<i64>,
+    /// So many of them, the newest, were checked.
+    checked: Option<i64>,
     head: Option<String>,
     broken: Option<String>,
 }
@@ -59,10 +61,11 @@ async fn verify(State(app): State<App>, caller: Auditor) -> Result<Json<Verified
     caller.everywhere()?;
     // As of one moment: an entry that is appended meanwhile is no break.
     let mut tx = store::reading(&app.pool).await?;
-    match audit::verify(&mut tx).await {
-        Ok((entries, head)) => Ok(Json(Verified {
+    match audit::verify_newest(&mut tx).await {
+        Ok((checked, entries, head)) => Ok(Json(Verified {
             holds: true,
             entries: Some(entries),
+            checked: Some(checked),
             head: Some(head),
             broken: None,
         })),
@@ -70,6 +73,7 @@ async fn verify(State(app): State<App>, caller: Auditor) -> Result<Json<Verified
         Err(broken) => Ok(Json(Verified {
             holds: false,
             entries: None,
+            checked: None,
             head: None,
             broken: Some(broken.to_string()),
         })),

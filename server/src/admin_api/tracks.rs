@@ -17,8 +17,9 @@ use crate::auth::{Admin, Viewer};
 use crate::error::OpError;
 use crate::http::{All, At, Body, Failure};
 use crate::operations;
-use crate::registry::{self, RingInput};
+use crate::registry::RingInput;
 use crate::store;
+use crate::store::device_kinds;
 use crate::store::tracks::{self, Ring, Track};
 
 /// Calls of this aggregate.
@@ -57,7 +58,7 @@ struct TrackPage {
 struct RingLine {
     #[serde(flatten)]
     ring: Ring,
-    devices: BTreeMap<String, i64>,
+    devices: BTreeMap<String, u64>,
 }
 
 async fn list(State(app): State<App>, caller: Viewer) -> Result<Json<All<Track>>, Failure> {
@@ -102,8 +103,8 @@ async fn one(
     let track = tracks::by_id(&mut tx, id)
         .await?
         .ok_or(OpError::NotFound { what: "track" })?;
-    let mut devices: BTreeMap<Uuid, BTreeMap<String, i64>> = BTreeMap::new();
-    for (ring, status, n) in tracks::device_counts(&mut tx, id).await? {
+    let mut devices: BTreeMap<Uuid, BTreeMap<String, u64>> = BTreeMap::new();
+    for (ring, status, n) in device_kinds::by_status(&mut tx, id).await? {
         devices.entry(ring).or_default().insert(status, n);
     }
     let rings = tracks::rings(&mut tx, id).await?;
@@ -125,16 +126,8 @@ async fn define(
 ) -> Result<Json<All<Ring>>, Failure> {
     let caller = caller.on(id)?;
     let by = caller.person().0;
-    let items = registry::define(
-        &app.pool,
-        &app.catalogue,
-        &app.picture,
-        caller.track(),
-        &rings,
-        by,
-        app.clock.now(),
-    )
-    .await?;
+    let track = caller.track();
+    let items = app.define_rings(track, rings, None, by).await?;
     Ok(Json(All { items }))
 }
 

@@ -53,8 +53,7 @@ pub(super) async fn save(
         // Orders follow the rollout's state too: what is in flight goes on through a pause and holds at a halt.
         if gate.open != open || decision.rollout.is_some() {
             tail.rings.insert(stage.ring.0);
-            let away =
-                assignments::in_flight_elsewhere(&mut *conn, rollout.id.0, stage.id.0).await?;
+            let away = assignments::in_flight_elsewhere(&mut *conn, stage.id.0).await?;
             tail.device_nos.extend(away);
         }
     }

@@ -20,7 +20,9 @@ use crate::clock::SharedClock;
 use crate::control::{Control, IngestHealth};
 use crate::fleet::{Picture, flush};
 use crate::ingest::Ingest;
-use crate::store::{self, changes, enrolment, events, rollouts, service_clock, sign_in};
+use crate::store::{
+    self, changes, device_kinds, enrolment, events, rollouts, service_clock, sign_in,
+};
 use leader::Leader;
 
 /// Days for which partitions of the event log stand ready.
@@ -144,8 +146,10 @@ impl Drivers {
             // Ingest failed last time; only a write that works shows that it is over.
             self.health.set(store::answers(&self.pool).await);
         }
+        device_kinds::fold(&mut *conn).await?;
         if is_due(chores.forgotten, now, TimeDelta::minutes(10)) {
             changes::prune(&mut *conn).await?;
+            device_kinds::prune(&mut *conn).await?;
             enrolment::forget_nonces(&mut *conn, now).await?;
             // What has expired by real time: sessions do not run on the clock of rollouts.
             sign_in::sweep(&mut *conn).await?;

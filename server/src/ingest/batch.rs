@@ -14,7 +14,7 @@ use super::report::ParsedEvent;
 use super::{Receipt, Shared, Work};
 use crate::store::assignments::{self, Stored};
 use crate::store::events::{self, LoggedEvent};
-use crate::store::{audit, changes, devices, evidence, service_clock};
+use crate::store::{audit, changes, devices, evidence, service_clock, standing};
 
 /// What a committed batch tells its lane.
 pub(super) struct Committed {
@@ -41,6 +41,7 @@ struct Batch {
     touched: HashSet<(i32, Uuid)>,
     log: Vec<LoggedEvent>,
     evidence: evidence::Changes,
+    before: standing::Before,
 }
 
 /// Takes in a batch.
@@ -156,6 +157,7 @@ async fn load(
         touched: HashSet::new(),
         log: Vec::new(),
         evidence: evidence::Changes::new(),
+        before: standing::Before::default(),
     };
     if device_nos.is_empty() {
         return Ok(batch);
@@ -165,6 +167,7 @@ async fn load(
             .assignments
             .insert((stored.device_no, stored.rollout), stored);
     }
+    batch.before = batch.assignments.values().collect();
     let stages = sqlx::query!(
         "SELECT s.rollout_id, s.ring_id, s.id, r.digest, g.open FROM stage s JOIN rollout r ON r.id = s.rollout_id
          JOIN stage_gate g ON g.stage_id = s.id WHERE s.rollout_id = ANY($1)",
@@ -339,6 +342,12 @@ impl Batch {
         assignments::save(&mut *conn, &touched).await?;
         events::append(&mut *conn, &self.log).await?;
         evidence::apply(&mut *conn, lane, &self.evidence).await?;
+        standing::apply(
+            &mut *conn,
+            lane,
+            standing::Changes::of(&self.before, &touched),
+        )
+        .await?;
         let changed: Vec<i32> = touched.iter().map(|s| s.device_no).collect();
         Ok(changes::announce_devices(&mut *conn, &changed, false).await?)
     }

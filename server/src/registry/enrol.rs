@@ -271,8 +271,21 @@ async fn set_status(
             crate::store::word(&before.status)?
         )));
     }
+    // Rings that were defined while this waited for the row count.
+    let identity = &before.identity;
+    let (track, pin) = (before.track_id, before.pin);
+    let ring = ring_of(
+        &mut tx,
+        track,
+        before.id,
+        pin,
+        &before.facts,
+        &identity.host_name,
+    )
+    .await?;
     let mut after = Device {
         status: to,
+        ring_id: ring.unwrap_or(before.ring_id),
         ..before.clone()
     };
     if to == DeviceStatus::Revoked {

@@ -200,7 +200,8 @@ pub fn parse(inventory: &Inventory) -> Result<ParsedInventory, OpError> {
     }
 }
 
-/// The ring in which a device belongs by the track's rules; none where no rule matches.
+/// The ring in which a device belongs by the track's rules; none where no rule matches. The rules stay as they are until
+/// the transaction ends.
 pub(super) async fn ring_of(
     conn: &mut PgConnection,
     track: Uuid,
@@ -209,6 +210,7 @@ pub(super) async fn ring_of(
     facts: &Facts,
     host_name: &str,
 ) -> anyhow::Result<Option<Uuid>> {
+    tracks::share(&mut *conn, track).await?;
     let rules = rules(&tracks::rings(conn, track).await?)?;
     Ok(placed(&rules, track, id, pin, facts, host_name))
 }

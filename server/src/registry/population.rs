@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::fleet::Catalogue;
-use crate::store::devices::{Device, DeviceStatus};
-use crate::store::{from_word, populations, preview};
+use crate::store::devices::{Device, DeviceStatus, Move};
+use crate::store::{from_word, populations, preview, tracks};
 
 /// Of which class a device is for a sequence: `targeted`, `complete`, `ahead`, or `not_applicable:<why>`. Passing
 /// obstacles (disk, battery, a pending restart) do not change it: such a device is targeted.
@@ -66,7 +66,10 @@ pub async fn preview(
     listed: Option<&[i32]>,
     sequence: &Sequence,
 ) -> anyhow::Result<Vec<(populations::Group, String)>> {
-    let groups = preview::groups(conn, track, listed, sequence.content_digest()).await?;
+    let groups = match listed {
+        Some(listed) => preview::groups(conn, track, listed).await?,
+        None => populations::groups(conn, track, None, sequence.content_digest()).await?,
+    };
     groups
         .into_iter()
         .map(|group| Ok((group.clone(), class_of_group(sequence, &group)?)))
@@ -81,7 +84,9 @@ fn class_of_group(sequence: &Sequence, group: &populations::Group) -> anyhow::Re
     Ok(class_of(sequence, &group_facts(group)?))
 }
 
-/// Changes the populations of a device's tracks when the device becomes `after`.
+/// Changes the populations of the device's track when the device becomes `after`. A device that started a content once
+/// stays targeted for it where it was, also when it moves or is revoked: it is in the denominator for ever. One that
+/// comes from another track was revoked there, and counted no more.
 ///
 /// # Errors
 /// When the database fails.
@@ -92,24 +97,7 @@ pub(super) async fn delta(
     after: &Device,
 ) -> anyhow::Result<()> {
     let mut changes = populations::Changes::new();
-    collect(&mut *conn, catalogue, before, after, &mut changes).await?;
-    populations::apply(conn, &changes).await?;
-    Ok(())
-}
-
-/// How populations change when a device becomes `after`; callers with many devices apply the sum, once and in one
-/// order. A device that started a content once stays targeted for it where it was, also when it moves or is revoked:
-/// it is in the denominator for ever.
-///
-/// # Errors
-/// When the database fails.
-pub(super) async fn collect(
-    conn: &mut PgConnection,
-    catalogue: &Catalogue,
-    before: Option<&Device>,
-    after: &Device,
-    changes: &mut populations::Changes,
-) -> anyhow::Result<()> {
+    tracks::share(&mut *conn, after.track_id).await?;
     for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(after, 1)]) {
         if device.status != DeviceStatus::Admitted {
             continue;
@@ -131,5 +119,40 @@ pub(super) async fn collect(
             *changes.entry((kept.rollout, ring, class)).or_default() += sign;
         }
     }
+    populations::apply(conn, &changes).await?;
+    Ok(())
+}
+
+/// Changes the populations of a track for devices that moved to other rings of it, as they are now. Callers keep the
+/// devices from changing.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn moved(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    track: Uuid,
+    moves: &[Move],
+) -> anyhow::Result<()> {
+    let device_nos: Vec<i32> = moves.iter().map(|m| m.device_no).collect();
+    let from: Vec<Uuid> = moves.iter().map(|m| m.from).collect();
+    let mut changes = populations::Changes::new();
+    for kept in populations::kept(&mut *conn, track).await? {
+        let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
+            continue;
+        };
+        for moved in populations::moved(&mut *conn, &kept, &device_nos, &from).await? {
+            let class = class_of_group(&sequence, &moved.group)?;
+            for (ring, n) in [
+                (moved.from, -moved.group.n),
+                (moved.group.ring_id, moved.group.n),
+            ] {
+                *changes
+                    .entry((kept.rollout, ring, class.clone()))
+                    .or_default() += n;
+            }
+        }
+    }
+    populations::apply(conn, &changes).await?;
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! Ring definitions: saved as a new revision, and every device of the track placed by them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use engine::ids::TrackId;
-use engine::ring::Query;
+use engine::ring::{Query, RingRule};
 use serde::Deserialize;
 use serde_json::json;
 use servicing::FieldError;
@@ -15,9 +16,17 @@ use super::inventory::{placed, ring_of, rules};
 use super::population;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
-use crate::store::devices::{self, Device, DeviceStatus};
+use crate::store::devices::{self, Device, Move, Placing};
 use crate::store::tracks::{self, Ring};
-use crate::store::{audit, changes, populations};
+use crate::store::{audit, changes};
+
+/// Devices that are moved by one statement.
+const CHUNK: usize = 5_000;
+
+/// How often devices that changed meanwhile are looked at, and the pause between: whoever holds one of their rows and
+/// does not wait for us is done by then.
+const LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A ring as people write it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -164,13 +173,11 @@ pub async fn preview(
     let (mut devices, mut moves) = (BTreeMap::new(), BTreeMap::new());
     let mut after = 0;
     loop {
-        let page = devices::page(&mut *conn, Some(track), after, 1000).await?;
+        let page = devices::placings(&mut *conn, track, after).await?;
         let Some(last) = page.last() else { break };
         after = last.device_no;
-        for device in page.iter().filter(|d| d.status != DeviceStatus::Revoked) {
-            let host = &device.identity.host_name;
-            let placed = placed(&rules, track, device.id, device.pin, &device.facts, host);
-            let ring = placed.unwrap_or(device.ring_id);
+        for device in page.iter().filter(|d| !d.revoked) {
+            let ring = belongs(&rules, track, device);
             *devices.entry(ring).or_default() += 1;
             if ring != device.ring_id {
                 *moves.entry((device.ring_id, ring)).or_default() += 1;
@@ -211,6 +218,9 @@ impl<'a> From<&'a Vec<RingInput>> for NewRings<'a> {
 /// Defines the rings of a track, in order, and places its devices. Approvals that froze another definition are void
 /// at the next tick. A device that moves skips no gate: its ring is pinned in rollouts that it has begun.
 ///
+/// Where devices belong is found before anything is locked; then those that move are written, in one transaction with
+/// the rings. Devices that change meanwhile are looked at again in it.
+///
 /// # Errors
 /// [`OpError::Invalid`] naming each field, [`OpError::NotFound`], [`OpError::Conflict`] where others were saved meanwhile.
 pub async fn define(
@@ -226,28 +236,58 @@ pub async fn define(
         rings: inputs,
         instead_of,
     } = new.into();
-    let mut tx = pool.begin().await?;
-    let Some(_track) = tracks::lock(&mut tx, TrackId(track)).await? else {
+    let mut conn = pool.acquire().await?;
+    if tracks::by_id(&mut conn, track).await?.is_none() {
         return Err(OpError::NotFound { what: "track" });
-    };
-    let existing = tracks::rings(&mut tx, track).await?;
+    }
+    let existing = tracks::rings(&mut conn, track).await?;
     if instead_of.is_some_and(|seen| seen != existing) {
-        return Err(OpError::Conflict(
-            "somebody saved other rings meanwhile; look at them before you save yours".into(),
-        ));
+        return Err(saved_meanwhile());
     }
     let wrong = check(inputs, &existing);
     if !wrong.is_empty() {
         return Err(OpError::Invalid(wrong));
     }
     let rings = drawn(track, inputs, &existing)?;
+    let rules = rules(&rings)?;
+    let cursors = changes::cursors(&mut conn).await?;
+    let moves = all_moves(&mut conn, track, &rules).await?;
+
+    let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+    tracks::lock(&mut tx, TrackId(track)).await?;
+    if tracks::rings(&mut tx, track).await? != existing {
+        return Err(saved_meanwhile());
+    }
     for ring in &rings {
         tracks::save_ring(&mut tx, ring).await?;
     }
-    let moved = place_all(&mut tx, catalogue, track).await?;
+    let mut moved = write(&mut tx, &moves).await?;
+    tracks::hold(&mut tx, track).await?;
+    // What changed since the first look was placed by the old rules, or passed over. Nothing changes any more, but for
+    // those who hold a row and wait: they read the new rings. Others that hold one are done at once.
+    let mut again = changes::registered_after(&mut tx, &cursors).await?;
+    again.extend(
+        moves
+            .iter()
+            .map(|m| m.device_no)
+            .filter(|no| !moved.contains_key(no)),
+    );
+    for _ in 0..LOOKS {
+        let late = moves_of(&mut tx, track, &rules, &again).await?;
+        if late.is_empty() {
+            break;
+        }
+        for (device_no, last) in write(&mut tx, &late).await? {
+            moved.entry(device_no).or_insert(last).to = last.to;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    let moved: Vec<Move> = moved.into_values().filter(|m| m.from != m.to).collect();
+    population::moved(&mut tx, catalogue, track, &moved).await?;
     // Lanes ascending, as everywhere.
     changes::announce_control(&mut tx).await?;
-    changes::announce_devices(&mut tx, &moved, true).await?;
+    let device_nos: Vec<i32> = moved.iter().map(|m| m.device_no).collect();
+    changes::announce_devices(&mut tx, &device_nos, true).await?;
     let entry = audit::Entry {
         at: now,
         actor: Some(by),
@@ -261,46 +301,69 @@ pub async fn define(
     Ok(rings)
 }
 
-async fn place_all(
+fn saved_meanwhile() -> OpError {
+    OpError::Conflict(
+        "somebody saved other rings meanwhile; look at them before you save yours".into(),
+    )
+}
+
+/// Where a device belongs; one that matches no rule stays where it is.
+fn belongs(rules: &[RingRule], track: Uuid, device: &Placing) -> Uuid {
+    let host = &device.host_name;
+    let placed = placed(rules, track, device.id, device.pin, &device.facts, host);
+    placed.unwrap_or(device.ring_id)
+}
+
+fn move_of(rules: &[RingRule], track: Uuid, device: &Placing) -> Option<Move> {
+    let to = belongs(rules, track, device);
+    (to != device.ring_id).then_some(Move {
+        device_no: device.device_no,
+        row_version: device.row_version,
+        from: device.ring_id,
+        to,
+    })
+}
+
+/// Those of these devices that the rules place elsewhere.
+async fn moves_of(
     conn: &mut PgConnection,
-    catalogue: &Catalogue,
     track: Uuid,
-) -> anyhow::Result<Vec<i32>> {
-    let mut moved = Vec::new();
-    let mut changes = populations::Changes::new();
+    rules: &[RingRule],
+    device_nos: &[i32],
+) -> anyhow::Result<Vec<Move>> {
+    let found = devices::placings_of(conn, track, device_nos).await?;
+    let moves = found.iter().filter_map(|d| move_of(rules, track, d));
+    Ok(moves.collect())
+}
+
+/// Devices that the rules place elsewhere, ascending.
+async fn all_moves(
+    conn: &mut PgConnection,
+    track: Uuid,
+    rules: &[RingRule],
+) -> anyhow::Result<Vec<Move>> {
+    let mut moves = Vec::new();
     let mut after = 0;
     loop {
-        let page = devices::page(&mut *conn, Some(track), after, 1000).await?;
+        let page = devices::placings(&mut *conn, track, after).await?;
         let Some(last) = page.last() else { break };
         after = last.device_no;
-        for listed in page {
-            // Locked and read again: it may have been revoked or enrolled anew since the page was read.
-            let device = devices::lock(&mut *conn, listed.device_no).await?;
-            let Some(device) = device.filter(|d| d.track_id == track) else {
-                continue;
-            };
-            let ring = ring_of(
-                &mut *conn,
-                track,
-                device.id,
-                device.pin,
-                &device.facts,
-                &device.identity.host_name,
-            )
-            .await?;
-            if let Some(ring) = ring.filter(|r| *r != device.ring_id) {
-                let next = Device {
-                    ring_id: ring,
-                    ..device.clone()
-                };
-                devices::save(&mut *conn, &next).await?;
-                population::collect(&mut *conn, catalogue, Some(&device), &next, &mut changes)
-                    .await?;
-                moved.push(device.device_no);
-            }
-        }
+        moves.extend(page.iter().filter_map(|d| move_of(rules, track, d)));
     }
-    populations::apply(conn, &changes).await?;
+    Ok(moves)
+}
+
+/// Writes moves, ascending; those whose devices are as they were. Returns what moved.
+async fn write(conn: &mut PgConnection, moves: &[Move]) -> sqlx::Result<BTreeMap<i32, Move>> {
+    let mut moved = BTreeMap::new();
+    for chunk in moves.chunks(CHUNK) {
+        let done: HashSet<i32> = devices::move_all(&mut *conn, chunk)
+            .await?
+            .into_iter()
+            .collect();
+        let done = chunk.iter().filter(|m| done.contains(&m.device_no));
+        moved.extend(done.map(|m| (m.device_no, *m)));
+    }
     Ok(moved)
 }
 

@@ -304,9 +304,8 @@ pub async fn by_state(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
     let rows = sqlx::query!(
-        r#"SELECT stage_id, CASE suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE state END AS "state!",
-                  count(*) AS "n!"
-           FROM assignment WHERE rollout_id = $1 GROUP BY 1, 2 ORDER BY 1, 2"#,
+        r#"SELECT stage_id, word AS "state!", sum(n)::bigint AS "n!"
+           FROM standing WHERE rollout_id = $1 GROUP BY 1, 2 HAVING sum(n) <> 0 ORDER BY 1, 2"#,
         rollout,
     )
     .fetch_all(conn)
@@ -326,15 +325,15 @@ pub async fn top_codes(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(HResult, i64)>> {
     let rows = sqlx::query!(
-        r#"SELECT code AS "code!", count(*) AS "n!" FROM assignment WHERE rollout_id = $1 AND code IS NOT NULL
-           GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"#,
+        r#"SELECT code AS "code!", sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND code >= 0
+           GROUP BY 1 HAVING sum(n) <> 0 ORDER BY 2 DESC, 1 LIMIT 20"#,
         rollout,
     )
     .fetch_all(conn)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|r| (HResult(r.code.cast_unsigned()), r.n))
+        .filter_map(|r| Some((HResult(u32::try_from(r.code).ok()?), r.n)))
         .collect())
 }
 
@@ -342,15 +341,11 @@ pub async fn top_codes(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn in_flight_elsewhere(
-    conn: &mut PgConnection,
-    rollout: Uuid,
-    stage: Uuid,
-) -> sqlx::Result<Vec<i32>> {
+pub async fn in_flight_elsewhere(conn: &mut PgConnection, stage: Uuid) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(
-        "SELECT a.device_no FROM assignment a JOIN stage s ON s.id = a.stage_id JOIN device d USING (device_no)
-         WHERE a.rollout_id = $1 AND a.stage_id = $2 AND a.counted & 3 = 1 AND d.ring_id <> s.ring_id",
-        rollout,
+        "SELECT a.device_no FROM assignment a JOIN stage s ON s.id = a.stage_id
+         WHERE a.stage_id = $1 AND a.counted & 3 = 1
+           AND NOT EXISTS (SELECT FROM device d WHERE d.ring_id = s.ring_id AND d.device_no = a.device_no)",
         stage,
     )
     .fetch_all(conn)

@@ -136,6 +136,22 @@ pub async fn after(
     .await
 }
 
+/// Devices whose own rows changed after the cursors, as far as that is committed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn registered_after(conn: &mut PgConnection, cursors: &[i64]) -> sqlx::Result<Vec<i32>> {
+    let lanes: Vec<i16> = (0..=DEVICE_LANES).collect();
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT UNNEST(c.device_nos) AS "device_no!"
+           FROM UNNEST($1::smallint[], $2::bigint[]) AS k (lane, n) JOIN change c ON c.lane = k.lane AND c.n > k.n AND c.registry
+           ORDER BY 1"#,
+        &lanes, cursors,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Forgets changes that every replica has long read. A replica that was away longer loads everything anew.
 ///
 /// # Errors

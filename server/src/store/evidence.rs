@@ -136,7 +136,7 @@ impl Row {
 pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Evidence> {
     let mut evidence = Evidence::default();
     let fixed = sqlx::query!(
-        "SELECT d.id, d.kind, d.value FROM rollout_cohort c JOIN cohort d ON d.id = c.cohort WHERE c.rollout_id = $1",
+        "SELECT d.id, d.kind, d.value FROM rollout r JOIN cohort d ON d.id = ANY(r.cohorts) WHERE r.id = $1",
         rollout,
     )
     .fetch_all(&mut *conn)

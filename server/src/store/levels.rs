@@ -1,5 +1,4 @@
-//! What the overview asks: where the fleet stands. [`fleet`] reads the devices, [`standing`] the assignments of the
-//! rollouts it is given; everything else is counters and single rows.
+//! What the overview asks: where the fleet stands, from counters and single rows alone.
 
 use std::collections::BTreeMap;
 
@@ -31,14 +30,15 @@ pub struct Group {
     pub n: u64,
 }
 
-/// Admitted devices by ring and build: of these tracks (none: of all). Reads every device once.
+/// Admitted devices by ring and build: of these tracks (none: of all).
 ///
 /// # Errors
 /// When the database fails.
 pub async fn fleet(conn: &mut PgConnection, tracks: Option<&[Uuid]>) -> anyhow::Result<Vec<Group>> {
     let rows = sqlx::query!(
-        r#"SELECT track_id, ring_id, product, series, base, ubr, count(*) AS "n!" FROM device
-           WHERE status = 'admitted' AND ($1::uuid[] IS NULL OR track_id = ANY($1)) GROUP BY 1, 2, 3, 4, 5, 6"#,
+        r#"SELECT track_id, ring_id, product, series, base, ubr, sum(n)::bigint AS "n!" FROM device_kind
+           WHERE status = 'admitted' AND ($1::uuid[] IS NULL OR track_id = ANY($1))
+           GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0"#,
         tracks,
     )
     .fetch_all(conn)
@@ -127,17 +127,16 @@ pub async fn completed(
 /// Devices of a rollout by ring and by how far they are; those that say why they can not go on count as `not_ready`.
 pub type Standing = BTreeMap<(Uuid, Uuid), BTreeMap<String, u64>>;
 
-/// How far the devices of these rollouts are, by rollout and ring. Reads their assignments.
+/// How far the devices of these rollouts are, by rollout and ring.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn standing(conn: &mut PgConnection, rollouts: &[Uuid]) -> sqlx::Result<Standing> {
     let rows = sqlx::query!(
-        r#"SELECT a.rollout_id, s.ring_id,
-                  CASE WHEN a.suspicion = 'hang' THEN 'hang_suspected' WHEN a.suspicion = 'lost' THEN 'lost'
-                       WHEN a.not_ready IS NOT NULL AND a.counted & 2 = 0 THEN 'not_ready' ELSE a.state END AS "state!",
-                  count(*) AS "n!"
-           FROM assignment a JOIN stage s ON s.id = a.stage_id WHERE a.rollout_id = ANY($1) GROUP BY 1, 2, 3"#,
+        r#"SELECT c.rollout_id, s.ring_id,
+                  CASE WHEN c.waits AND c.word NOT IN ('hang_suspected', 'lost') THEN 'not_ready' ELSE c.word END AS "state!",
+                  sum(c.n)::bigint AS "n!"
+           FROM standing c JOIN stage s ON s.id = c.stage_id WHERE c.rollout_id = ANY($1) GROUP BY 1, 2, 3 HAVING sum(c.n) <> 0"#,
         rollouts,
     )
     .fetch_all(conn)
@@ -216,11 +215,12 @@ pub async fn stops(
     since: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Stop>> {
     let rows = sqlx::query!(
-        "SELECT h.id, h.at, h.actor FROM (
-             SELECT DISTINCT ON (r.id) r.id, r.phase, a.at, a.actor
-             FROM rollout r JOIN audit a ON a.subject = 'rollout:' || r.id AND a.action = 'halted'
-             WHERE $1::uuid[] IS NULL OR r.track_id = ANY($1) ORDER BY r.id, a.n DESC) AS h
-         WHERE h.phase = 'halted' OR h.at > $2 ORDER BY h.at DESC, h.id LIMIT $3",
+        r#"SELECT r.id, h.at AS "at!", h.actor FROM rollout r CROSS JOIN LATERAL (
+             SELECT a.at, a.actor FROM audit a WHERE a.subject = 'rollout:' || r.id AND a.action = 'halted' ORDER BY a.n DESC LIMIT 1) AS h
+           WHERE ($1::uuid[] IS NULL OR r.track_id = ANY($1))
+             AND (r.phase = 'halted' OR r.id = ANY(ARRAY(
+                 SELECT substr(n.subject, 9)::uuid FROM audit n WHERE n.action = 'halted' AND n.at > $2 AND n.subject LIKE 'rollout:%')))
+           ORDER BY h.at DESC, r.id LIMIT $3"#,
         tracks,
         since,
         MOST,

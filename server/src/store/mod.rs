@@ -6,11 +6,13 @@ pub mod audit;
 pub mod changes;
 pub mod cohorts;
 pub mod decisions;
+pub mod device_kinds;
 pub mod devices;
 pub mod enrolment;
 pub mod events;
 pub mod evidence;
 pub mod gates;
+
 pub mod levels;
 pub mod offers;
 pub mod people;
@@ -23,6 +25,7 @@ pub mod seen;
 pub mod sequences;
 pub mod service_clock;
 pub mod sign_in;
+pub mod standing;
 pub mod tracks;
 
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Denominators: how many devices of a ring are of which class for a rollout. One scan when it starts, then deltas.
+//! Denominators: how many devices of a ring are of which class for a rollout. Counted when it starts, then kept by deltas.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +38,8 @@ pub struct Group {
 }
 
 /// Counts the devices of a track by group, within the scope of a rollout: those that are admitted, and those that
-/// started this content, in the ring where they did and whatever became of them since. Keeps device rows from
-/// changing until the transaction ends, so that no delta falls between scan and commit.
+/// started this content, in the ring where they did and whatever became of them since. Keeps devices of the track from
+/// being placed or counted until the transaction ends, so that no delta falls between the count and the commit.
 ///
 /// # Errors
 /// When the database fails.
@@ -50,22 +50,64 @@ pub async fn scan(
     listed: bool,
     digest: Sha256,
 ) -> sqlx::Result<Vec<Group>> {
-    sqlx::query!("LOCK TABLE device IN SHARE MODE")
-        .execute(&mut *conn)
-        .await?;
+    super::tracks::hold(&mut *conn, track).await?;
+    if !listed {
+        return groups(conn, track, Some(rollout), digest).await;
+    }
     sqlx::query_as!(
         Group,
         r#"SELECT COALESCE(s.ring_id, d.ring_id) AS "ring_id!", d.product, d.base, d.ubr, d.series, d.edition, d.architecture,
                   COALESCE(s.started, false) AS "started!", count(*) AS "n!"
-           FROM device d LEFT JOIN LATERAL (
-               SELECT g.ring_id, a.counted & 1 = 1 AS started
-               FROM assignment a JOIN rollout r ON r.id = a.rollout_id JOIN stage g ON g.id = a.stage_id
-               WHERE a.device_no = d.device_no AND r.track_id = $1 AND (r.id = $2 OR NOT $3 AND r.digest = $4 AND a.counted & 1 = 1)
-               ORDER BY 2 DESC, r.created_at LIMIT 1) AS s ON true
-           WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started)
-             AND (NOT $3 OR EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = $2 AND l.device_no = d.device_no))
+           FROM rollout_device l JOIN device d USING (device_no) LEFT JOIN LATERAL (
+               SELECT g.ring_id, a.counted & 1 = 1 AS started FROM assignment a JOIN stage g ON g.id = a.stage_id
+               WHERE a.rollout_id = $2 AND a.device_no = d.device_no) AS s ON true
+           WHERE l.rollout_id = $2 AND d.track_id = $1 AND (d.status = 'admitted' OR s.started)
            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
-        track, rollout, listed, &digest.as_bytes()[..],
+        track, rollout,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The same for all devices of a track, without a lock: from the counts of kinds, but for those that began `rollout` or
+/// started this content in another one. These are read one by one, and there are none but where a content is rolled
+/// out again.
+///
+/// # Errors
+/// When the database fails.
+pub async fn groups(
+    conn: &mut PgConnection,
+    track: Uuid,
+    rollout: Option<Uuid>,
+    digest: Sha256,
+) -> sqlx::Result<Vec<Group>> {
+    let rollouts = sqlx::query_scalar!(
+        "SELECT id FROM rollout WHERE track_id = $1 AND (id = $2 OR digest = $3) AND cohorts IS NOT NULL",
+        track,
+        rollout,
+        &digest.as_bytes()[..],
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query_as!(
+        Group,
+        r#"WITH begun AS MATERIALIZED (
+               SELECT s.*, d.ring_id AS own_ring, d.status, d.product, d.base, d.ubr, d.series, d.edition, d.architecture
+               FROM (SELECT DISTINCT ON (a.device_no) a.device_no, g.ring_id, a.counted & 1 = 1 AS started
+                     FROM assignment a JOIN rollout r ON r.id = a.rollout_id JOIN stage g ON g.id = a.stage_id
+                     WHERE a.rollout_id = ANY($3) AND (r.id = $2 OR a.counted & 1 = 1)
+                     ORDER BY a.device_no, 3 DESC, r.created_at) AS s
+               JOIN device d USING (device_no) WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started))
+           SELECT ring_id AS "ring_id!", product AS "product!", base AS "base!", ubr AS "ubr!", series AS "series!", edition AS "edition!",
+                  architecture AS "architecture!", started AS "started!", sum(n)::bigint AS "n!"
+           FROM (SELECT ring_id, product, base, ubr, series, edition, architecture, false AS started, n FROM device_kind
+                 WHERE track_id = $1 AND status = 'admitted'
+                 UNION ALL
+                 SELECT own_ring, product, base, ubr, series, edition, architecture, false, -1 FROM begun WHERE status = 'admitted'
+                 UNION ALL
+                 SELECT ring_id, product, base, ubr, series, edition, architecture, started, 1 FROM begun) AS c
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(n) <> 0"#,
+        track, rollout, &rollouts,
     )
     .fetch_all(conn)
     .await
@@ -123,8 +165,7 @@ pub async fn not_ready(
     rollout: Uuid,
 ) -> sqlx::Result<BTreeMap<Uuid, u64>> {
     let rows = sqlx::query!(
-        r#"SELECT a.stage_id, count(*) AS "n!" FROM assignment a JOIN stage s ON s.id = a.stage_id
-           WHERE s.rollout_id = $1 AND a.not_ready IS NOT NULL AND a.counted & 2 = 0 GROUP BY 1"#,
+        r#"SELECT stage_id, sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND waits GROUP BY 1"#,
         rollout,
     )
     .fetch_all(conn)
@@ -221,4 +262,54 @@ pub async fn pinned_in(
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Moved devices that are alike in all that decides their class.
+#[derive(Debug)]
+pub struct MovedGroup {
+    /// Where from.
+    pub from: Uuid,
+    /// Where they are, and how many.
+    pub group: Group,
+}
+
+/// Of devices that moved, those that count in this rollout where they are: admitted, for it, and not begun in it or
+/// with its content. `from` has the ring of each before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn moved(
+    conn: &mut PgConnection,
+    kept: &Kept,
+    device_nos: &[i32],
+    from: &[Uuid],
+) -> sqlx::Result<Vec<MovedGroup>> {
+    let rows = sqlx::query!(
+        r#"SELECT k.ring AS "ring!", d.ring_id, d.product, d.base, d.ubr, d.series, d.edition, d.architecture, count(*) AS "n!"
+           FROM UNNEST($4::int[], $5::uuid[]) AS k (no, ring) JOIN device d ON d.device_no = k.no AND d.status = 'admitted'
+           WHERE NOT EXISTS (SELECT FROM assignment a WHERE a.rollout_id = $1 AND a.device_no = k.no)
+             AND ($2 OR NOT EXISTS (
+                 SELECT FROM assignment a JOIN rollout r ON r.id = a.rollout_id
+                 WHERE a.device_no = k.no AND a.counted & 1 = 1 AND r.digest = $3 AND r.track_id = d.track_id))
+             AND (NOT $2 OR EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = $1 AND l.device_no = k.no))
+           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
+        kept.rollout, kept.listed, &kept.digest.as_bytes()[..], device_nos, from,
+    )
+    .fetch_all(conn)
+    .await?;
+    let moved = rows.into_iter().map(|r| MovedGroup {
+        from: r.ring,
+        group: Group {
+            ring_id: r.ring_id,
+            product: r.product,
+            base: r.base,
+            ubr: r.ubr,
+            series: r.series,
+            edition: r.edition,
+            architecture: r.architecture,
+            started: false,
+            n: r.n,
+        },
+    });
+    Ok(moved.collect())
 }

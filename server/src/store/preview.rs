@@ -1,35 +1,26 @@
 //! What a new rollout would meet, read without any lock: nothing here changes anything or keeps others from it.
 
 use chrono::NaiveDate;
-use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::populations::Group;
 
-/// Counts the devices of a track as [`super::populations::scan`] would if a rollout of this content started now: of
-/// the whole track, or of these devices alone.
+/// Counts these devices of a track as [`super::populations::scan`] would if a rollout for them started now.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn groups(
     conn: &mut PgConnection,
     track: Uuid,
-    listed: Option<&[i32]>,
-    digest: Sha256,
+    listed: &[i32],
 ) -> sqlx::Result<Vec<Group>> {
     sqlx::query_as!(
         Group,
-        r#"SELECT COALESCE(s.ring_id, d.ring_id) AS "ring_id!", d.product, d.base, d.ubr, d.series, d.edition, d.architecture,
-                  COALESCE(s.started, false) AS "started!", count(*) AS "n!"
-           FROM device d LEFT JOIN (
-               SELECT DISTINCT ON (a.device_no) a.device_no, g.ring_id, true AS started
-               FROM rollout r JOIN assignment a ON a.rollout_id = r.id JOIN stage g ON g.id = a.stage_id
-               WHERE $2::int[] IS NULL AND r.track_id = $1 AND r.digest = $3 AND a.counted & 1 = 1
-               ORDER BY a.device_no, r.created_at) AS s ON s.device_no = d.device_no
-           WHERE d.track_id = $1 AND (d.status = 'admitted' OR s.started) AND ($2::int[] IS NULL OR d.device_no = ANY($2))
-           GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"#,
-        track, listed, &digest.as_bytes()[..],
+        r#"SELECT ring_id, product, base, ubr, series, edition, architecture, false AS "started!", count(*) AS "n!"
+           FROM device WHERE track_id = $1 AND status = 'admitted' AND device_no = ANY($2)
+           GROUP BY 1, 2, 3, 4, 5, 6, 7"#,
+        track, listed,
     )
     .fetch_all(conn)
     .await

@@ -1,5 +1,5 @@
-//! How far the devices of one rollout are, for people who look at it. Costs grow with the rollout's assignments, never
-//! with its events.
+//! How far the devices of one rollout are, for people who look at it, from counters. Devices themselves are read only
+//! where the same content was rolled out on the track before.
 
 use chrono::{DateTime, Utc};
 use engine::decide::Reason;
@@ -22,26 +22,50 @@ pub async fn by_state(
     conn: &mut PgConnection,
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(Uuid, String, u64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT ring_id, state AS "state!", count(*) AS "n!" FROM (
-               SELECT DISTINCT ON (a.device_no) s.ring_id,
-                      CASE WHEN a.rollout_id <> r.id THEN CASE WHEN a.counted & 128 = 128 THEN 'earlier_well' ELSE 'earlier_other' END
-                           WHEN a.suspicion = 'hang' THEN 'hang_suspected' WHEN a.suspicion = 'lost' THEN 'lost'
-                           WHEN a.not_ready IS NOT NULL AND a.counted & 2 = 0 THEN 'not_ready' ELSE a.state END AS state
-               FROM rollout r
-               JOIN rollout o ON o.id = r.id OR r.scope = 'track' AND o.digest = r.digest AND o.track_id = r.track_id
-               JOIN assignment a ON a.rollout_id = o.id AND (o.id = r.id OR a.counted & 1 = 1)
-               JOIN stage s ON s.id = a.stage_id
-               WHERE r.id = $1 ORDER BY a.device_no, a.rollout_id = r.id DESC, o.created_at) AS of_device
-           GROUP BY 1, 2"#,
+    let own = sqlx::query!(
+        r#"SELECT s.ring_id, CASE WHEN c.waits AND c.word NOT IN ('hang_suspected', 'lost') THEN 'not_ready' ELSE c.word END AS "state!",
+                  sum(c.n)::bigint AS "n!"
+           FROM standing c JOIN stage s ON s.id = c.stage_id WHERE c.rollout_id = $1 GROUP BY 1, 2 HAVING sum(c.n) <> 0"#,
         rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let others = sqlx::query_scalar!(
+        "SELECT o.id FROM rollout r JOIN rollout o ON o.id <> r.id AND o.digest = r.digest AND o.track_id = r.track_id AND o.cohorts IS NOT NULL
+         WHERE r.id = $1 AND r.scope = 'track'",
+        rollout,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let earlier = if others.is_empty() {
+        Vec::new()
+    } else {
+        earlier(conn, rollout, &others).await?
+    };
+    let own = own.into_iter().map(|r| (r.ring_id, r.state, count(r.n)));
+    Ok(own.chain(earlier).collect())
+}
+
+/// Devices that started the content in other rollouts, and have not begun this one.
+async fn earlier(
+    conn: &mut PgConnection,
+    rollout: Uuid,
+    others: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, String, u64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT ring_id, CASE WHEN well THEN 'earlier_well' ELSE 'earlier_other' END AS "state!", count(*) AS "n!" FROM (
+               SELECT DISTINCT ON (a.device_no) s.ring_id, a.counted & 128 = 128 AS well
+               FROM assignment a JOIN rollout o ON o.id = a.rollout_id JOIN stage s ON s.id = a.stage_id
+               WHERE a.rollout_id = ANY($2) AND a.counted & 1 = 1
+                 AND NOT EXISTS (SELECT FROM assignment x WHERE x.rollout_id = $1 AND x.device_no = a.device_no)
+               ORDER BY a.device_no, o.created_at) AS of_device
+           GROUP BY 1, 2"#,
+        rollout, others,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| (r.ring_id, r.state, count(r.n)))
-        .collect())
+    let rows = rows.into_iter().map(|r| (r.ring_id, r.state, count(r.n)));
+    Ok(rows.collect())
 }
 
 /// What went wrong on a device.
@@ -74,12 +98,19 @@ pub struct ModelTrouble {
 /// When the database fails.
 pub async fn troubles(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Vec<ModelTrouble>> {
     let other = super::cohorts::other(engine::evidence::CohortKind::Model);
+    // Who started is counted by model in the evidence of the rollout's own stages; who is in no trouble is the rest.
     let rows = sqlx::query!(
-        r#"SELECT c.value AS "model?", t.trouble, t.code, t.n AS "n!" FROM (
-               SELECT cohorts[1] AS cohort, CASE WHEN suspicion IS NOT NULL THEN suspicion
-                           WHEN state IN ('failed', 'rolled_back') THEN 'failed' END AS trouble, code, count(*) AS n
-               FROM assignment WHERE rollout_id = $1 AND counted & 1 = 1 GROUP BY 1, 2, 3) AS t
-           LEFT JOIN cohort c ON c.id = t.cohort AND c.id <> $2"#,
+        r#"WITH troubled AS (
+               SELECT model, CASE WHEN word IN ('hang_suspected', 'lost') THEN word ELSE 'failed' END AS trouble, code, sum(n) AS n
+               FROM standing WHERE rollout_id = $1 AND model <> 0 GROUP BY 1, 2, 3),
+           started AS (
+               SELECT e.cohort AS model, sum(e.started) AS n FROM stage s JOIN evidence e ON e.stage_id = s.id
+               JOIN cohort k ON k.id = e.cohort AND k.kind = 'model' WHERE s.rollout_id = $1 GROUP BY 1)
+           SELECT c.value AS "model?", t.trouble AS "trouble?", t.code AS "code!", t.n::bigint AS "n!" FROM (
+               SELECT model, trouble, code, n FROM troubled
+               UNION ALL
+               SELECT model, NULL, -1, s.n - COALESCE((SELECT sum(t.n) FROM troubled t WHERE t.model = s.model), 0) FROM started s) AS t
+           LEFT JOIN cohort c ON c.id = t.model AND c.id <> $2 WHERE t.n <> 0"#,
         rollout, other,
     )
     .fetch_all(conn)
@@ -88,12 +119,12 @@ pub async fn troubles(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<
         .into_iter()
         .map(|r| ModelTrouble {
             model: r.model,
-            trouble: match (r.trouble.as_deref(), r.code) {
+            trouble: match (r.trouble.as_deref(), u32::try_from(r.code)) {
                 (None, _) => None,
-                (Some("hang"), _) => Some(Trouble::Hang),
+                (Some("hang_suspected"), _) => Some(Trouble::Hang),
                 (Some("lost"), _) => Some(Trouble::Lost),
-                (Some(_), Some(code)) => Some(Trouble::Code(HResult(code.cast_unsigned()))),
-                (Some(_), None) => Some(Trouble::NoCode),
+                (Some(_), Ok(code)) => Some(Trouble::Code(HResult(code))),
+                (Some(_), Err(_)) => Some(Trouble::NoCode),
             },
             n: count(r.n),
         })
@@ -171,7 +202,8 @@ pub struct Moved {
     pub at: DateTime<Utc>,
 }
 
-/// Devices of a rollout that moved last, the last first. Those that have left its track since are not named.
+/// Devices of a rollout that moved last, the last first, at most as many as are remembered. Those that have left its
+/// track since are not named.
 ///
 /// # Errors
 /// When the database fails.
@@ -179,7 +211,9 @@ pub async fn moved(conn: &mut PgConnection, rollout: Uuid, limit: i64) -> sqlx::
     let rows = sqlx::query!(
         r#"SELECT d.id, d.host_name, a.step, a.steps, a.code, a.progress_at,
                   CASE a.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE a.state END AS "state!"
-           FROM (SELECT * FROM assignment WHERE rollout_id = $1 ORDER BY progress_at DESC, device_no LIMIT $2) AS a
+           FROM (SELECT * FROM assignment WHERE rollout_id = $1
+                   AND device_no = ANY(ARRAY(SELECT UNNEST(device_nos) FROM moved_last WHERE rollout_id = $1))
+                 ORDER BY progress_at DESC, device_no LIMIT $2) AS a
            JOIN device d USING (device_no) JOIN rollout r ON r.id = a.rollout_id AND r.track_id = d.track_id
            ORDER BY a.progress_at DESC, d.device_no"#,
         rollout, limit,

@@ -308,9 +308,9 @@ pub async fn fix_cohorts(
     track: TrackId,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "INSERT INTO rollout_cohort (rollout_id, cohort)
-         SELECT $1, c FROM (SELECT DISTINCT UNNEST(cohorts) AS c FROM device WHERE track_id = $2 UNION SELECT id FROM cohort WHERE id <= 5) AS k
-         ON CONFLICT DO NOTHING",
+        "UPDATE rollout SET cohorts = ARRAY(
+             SELECT cohort FROM track_cohort WHERE track_id = $2 UNION SELECT id FROM cohort WHERE id <= 5 ORDER BY 1)
+         WHERE id = $1",
         id.0, track.0,
     )
     .execute(conn)
@@ -323,12 +323,10 @@ pub async fn fix_cohorts(
 /// # Errors
 /// When the database fails.
 pub async fn cohorts(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<i16>> {
-    sqlx::query_scalar!(
-        "SELECT cohort FROM rollout_cohort WHERE rollout_id = $1",
-        id
-    )
-    .fetch_all(conn)
-    .await
+    let fixed = sqlx::query_scalar!("SELECT cohorts FROM rollout WHERE id = $1", id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(fixed.flatten().unwrap_or_default())
 }
 
 /// Lists the devices of a rollout with scope `listed`.
@@ -400,7 +398,7 @@ pub async fn page(
 /// When the database fails.
 pub async fn is_prepared(conn: &mut PgConnection, id: RolloutId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM rollout_cohort WHERE rollout_id = $1) AS "prepared!""#,
+        r#"SELECT EXISTS (SELECT FROM rollout WHERE id = $1 AND cohorts IS NOT NULL) AS "prepared!""#,
         id.0,
     )
     .fetch_one(conn)

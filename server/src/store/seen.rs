@@ -69,23 +69,30 @@ pub async fn newest(
     Ok(newest)
 }
 
-/// Newest contact of every device over all replicas, by number; as long as there are devices that were heard of.
+/// Newest contact over all replicas of every device from one number to another, in order.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_all(conn: &mut PgConnection) -> anyhow::Result<Vec<Option<DateTime<Utc>>>> {
-    let rows = sqlx::query!("SELECT shard, base, minutes FROM seen")
-        .fetch_all(conn)
-        .await?;
-    let mut newest = Vec::new();
+pub async fn of_range(
+    conn: &mut PgConnection,
+    from: i32,
+    to: i32,
+) -> anyhow::Result<Vec<Option<DateTime<Utc>>>> {
+    let block = i32::try_from(BLOCK)?;
+    let rows = sqlx::query!(
+        "SELECT shard, base, minutes FROM seen WHERE shard BETWEEN $1 AND $2",
+        from / block,
+        to / block,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut newest = vec![None; usize::try_from(to - from + 1)?];
     for row in rows {
-        let first = usize::try_from(row.shard)? * BLOCK;
-        if newest.len() < first + BLOCK {
-            newest.resize(first + BLOCK, None);
-        }
-        for (at, bytes) in newest[first..].iter_mut().zip(row.minutes.chunks_exact(2)) {
+        let first = i64::from(row.shard) * i64::from(block) - i64::from(from);
+        for (bytes, i) in row.minutes.chunks_exact(2).zip(first..) {
             let minutes = u16::from_le_bytes([bytes[0], bytes[1]]);
-            if minutes > 0 {
+            let at = usize::try_from(i).ok().and_then(|i| newest.get_mut(i));
+            if let Some(at) = at.filter(|_| minutes > 0) {
                 *at = (*at).max(Some(row.base + TimeDelta::minutes(i64::from(minutes))));
             }
         }

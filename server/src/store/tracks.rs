@@ -121,6 +121,37 @@ pub async fn lock(conn: &mut PgConnection, id: TrackId) -> anyhow::Result<Option
     .transpose()
 }
 
+/// Says that a device of the track is about to be placed or counted, until the transaction ends. Whoever starts a
+/// rollout or defines rings waits for it, and what comes after that waits for them: see [`hold`]. Taken when the
+/// device's row is locked already, and before rings or rollouts are read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn share(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 2))",
+        track.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Waits until no device of the track is being placed or counted, and keeps it so until the transaction ends: what is
+/// counted now stays true, and rings that are read from now on are the new ones. Taken for milliseconds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 2))",
+        track.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Rings of a track, in order.
 ///
 /// # Errors
@@ -192,39 +223,6 @@ pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<T
         })
     })
     .transpose()
-}
-
-/// Devices of a track by ring and status.
-///
-/// # Errors
-/// When the database fails.
-pub async fn device_counts(
-    conn: &mut PgConnection,
-    track: Uuid,
-) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT ring_id, status, count(*) AS "n!" FROM device WHERE track_id = $1 GROUP BY 1, 2 ORDER BY 1, 2"#,
-        track,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| (r.ring_id, r.status, r.n))
-        .collect())
-}
-
-/// Devices that were not revoked, by ring, of all tracks.
-///
-/// # Errors
-/// When the database fails.
-pub async fn devices_by_ring(conn: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT ring_id, count(*) AS "n!" FROM device WHERE status <> 'revoked' GROUP BY 1 ORDER BY 1"#
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|r| (r.ring_id, r.n)).collect())
 }
 
 /// Rings of all tracks, in the order of each.

@@ -1,5 +1,6 @@
 //! Compares what is stored with what it was made from: counters with events, decisions with their inputs.
 
+mod counters;
 mod recount;
 
 use engine::{Decision, Input, Snapshot, decide};

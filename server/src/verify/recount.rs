@@ -1,4 +1,5 @@
-//! Counters against the event log: every device's history is folded again from its first event.
+//! Counters against the event log: every device's history is folded again from its first event. Then the counters of
+//! devices and assignments against their rows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -111,6 +112,7 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
             )
         })
     }));
+    findings.extend(super::counters::recount(&mut tx).await?);
     Ok(findings)
 }
 

@@ -1,6 +1,7 @@
 //! Devices that a query takes, and where each of them stands.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::ring::QueryError;
@@ -13,7 +14,7 @@ use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::registry::class_of;
 use crate::store::devices::{
-    self, Candidate, Device, DeviceQuery, Group, Hits, Platform, Search, Test,
+    self, Candidate, Device, DeviceQuery, Enough, Group, Heard, Hits, Platform, Search, Test,
 };
 use crate::store::{from_word, seen};
 
@@ -23,7 +24,15 @@ pub struct Within<'a> {
     picture: &'a Picture,
     tracks: Option<&'a [Uuid]>,
     now: DateTime<Utc>,
+    patience: Duration,
+    rows: Option<i64>,
 }
+
+/// How long a search walks through devices before it shows what it found: a page is there within 100 ms.
+const PATIENCE: Duration = Duration::from_millis(40);
+
+/// The same for what is only a hint.
+const HURRY: Duration = Duration::from_millis(5);
 
 impl<'a> Within<'a> {
     /// These tracks; none: all.
@@ -39,6 +48,26 @@ impl<'a> Within<'a> {
             picture,
             tracks,
             now,
+            patience: PATIENCE,
+            rows: None,
+        }
+    }
+
+    /// The same where so many are shown: further ones are counted only where that needs no walk through all devices.
+    #[must_use]
+    pub const fn showing(self, rows: i64) -> Self {
+        Self {
+            rows: Some(rows),
+            ..self
+        }
+    }
+
+    /// The same for a hint: it is not looked for long.
+    #[must_use]
+    pub const fn hurried(&self) -> Self {
+        Self {
+            patience: HURRY,
+            ..*self
         }
     }
 }
@@ -90,11 +119,18 @@ pub async fn find(
     let search = Search {
         query,
         tracks: within.tracks,
-        among: heard_of(&mut *conn, within, query, after).await?,
+        heard: heard(within, query),
         candidates,
         groups,
     };
-    devices::hits(conn, &search, after, limit).await
+    let (most, rows) = (limit, within.rows.map_or(limit, |rows| rows.min(limit)));
+    let patience = within.patience;
+    let enough = Enough {
+        most,
+        rows,
+        patience,
+    };
+    devices::hits(conn, &search, after, enough).await
 }
 
 /// Classes of the platforms of each rollout's track.
@@ -133,38 +169,26 @@ fn facts_of(platform: &Platform) -> anyhow::Result<Facts> {
     ))
 }
 
-/// Numbers after `after` whose last contact is as the query asks; none where it does not ask. Contacts are kept in
-/// blocks, not in rows: all of them are two bytes a device.
-async fn heard_of(
-    conn: &mut PgConnection,
-    within: &Within<'_>,
-    query: &DeviceQuery,
-    after: i32,
-) -> anyhow::Result<Option<Vec<i32>>> {
+/// Whether a last contact is as the query asks; none where it does not ask. Contacts are kept in blocks, not in rows.
+fn heard<'a>(within: &Within<'a>, query: &DeviceQuery) -> Option<Heard<'a>> {
     let terms = query.terms.iter().filter_map(|term| match term.test {
         Test::Seen(comparison, minutes) => Some((term.negated, comparison, minutes)),
         _ => None,
     });
     let terms: Vec<_> = terms.collect();
     if terms.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let written = seen::of_all(&mut *conn).await?;
-    let last = devices::highest_no(conn).await?;
-    let holds = |device_no: &i32| {
-        let at = usize::try_from(*device_no).ok();
-        let written = at.and_then(|at| written.get(at).copied().flatten());
-        let seen = within.picture.last_seen(*device_no).max(written);
+    let (picture, now) = (within.picture, within.now);
+    Some(Box::new(move |device_no, written| {
+        let seen = picture.last_seen(device_no).max(written);
         terms.iter().all(|(negated, comparison, minutes)| {
             let ago = TimeDelta::minutes(i64::from(*minutes));
             // Never heard of is longer ago than anything.
-            let order = seen.map_or(Ordering::Greater, |seen| (within.now - seen).cmp(&ago));
+            let order = seen.map_or(Ordering::Greater, |seen| (now - seen).cmp(&ago));
             comparison.holds(order) != *negated
         })
-    };
-    Ok(Some(
-        (after.saturating_add(1)..=last).filter(holds).collect(),
-    ))
+    }))
 }
 
 /// A device in a list.

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use crate::store::assignments::{self, Stored};
 use crate::store::events::{self, LoggedEvent, PERMITTED};
 use crate::store::gates::{self};
-use crate::store::{changes, evidence};
+use crate::store::{changes, evidence, standing};
 
 /// Decides the asks of one rollout.
 use super::Round;
@@ -27,6 +27,7 @@ impl Round<'_> {
         self.granted.sort_by_key(|(s, _)| s.device_no);
         let rows: Vec<&Stored> = self.granted.iter().map(|(s, _)| s).collect();
         assignments::save(&mut *conn, &rows).await?;
+        let places = standing::Changes::of(&self.assignments.values().collect(), &rows);
         let mut log = Vec::with_capacity(rows.len());
         let mut counters = evidence::Changes::new();
         for (stored, first) in &self.granted {
@@ -82,6 +83,7 @@ impl Round<'_> {
             gates::count_granted(&mut *conn, *stage, *n, self.today(of)).await?;
         }
         evidence::apply(&mut *conn, 0, &counters).await?;
+        standing::apply(&mut *conn, 0, places).await?;
         Ok(changes::announce_devices(&mut *conn, &device_nos, false).await?)
     }
 }

@@ -1,19 +1,23 @@
 //! Devices: who they are, what they really have, and which of them a query takes.
 
 mod places;
+mod placing;
 mod query;
 mod registry;
 mod search;
 mod sketches;
 mod summary;
 mod terms;
+mod walk;
 
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
+pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{
     Device, DeviceStatus, Identity, add, by_id, by_identity, by_no, by_nos, highest_no, lock,
-    new_epoch, page, save, suspect_clone, track_of,
+    new_epoch, save, suspect_clone, track_of,
 };
-pub use search::{Group, Hits, Search, hits};
+pub use search::{Group, Heard, Search};
 pub use sketches::{Sketch, sketch_page, sketches};
 pub use summary::{Summary, summaries};
+pub use walk::{Enough, Hits, hits};

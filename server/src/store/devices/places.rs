@@ -71,25 +71,15 @@ pub struct Platform {
     pub architecture: String,
 }
 
-/// The platforms that there are on a track. Jumps from one to the next in the index `device_platform`: a track has
-/// many devices and few platforms.
+/// The platforms that there are on a track.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn platforms(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<Vec<Platform>> {
     sqlx::query_as!(
         Platform,
-        r#"WITH RECURSIVE p AS (
-               (SELECT product, base, ubr, series, edition, architecture FROM device WHERE track_id = $1
-                ORDER BY product, base, ubr, series, edition, architecture LIMIT 1)
-               UNION ALL
-               SELECT n.* FROM p, LATERAL (
-                   SELECT d.product, d.base, d.ubr, d.series, d.edition, d.architecture FROM device d
-                   WHERE d.track_id = $1 AND (d.product, d.base, d.ubr, d.series, d.edition, d.architecture)
-                                           > (p.product, p.base, p.ubr, p.series, p.edition, p.architecture)
-                   ORDER BY d.product, d.base, d.ubr, d.series, d.edition, d.architecture LIMIT 1) AS n)
-           SELECT product AS "product!", base AS "base!", ubr AS "ubr!", series AS "series!", edition AS "edition!",
-                  architecture AS "architecture!" FROM p"#,
+        "SELECT product, base, ubr, series, edition, architecture FROM device_kind WHERE track_id = $1
+         GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0",
         track,
     )
     .fetch_all(conn)

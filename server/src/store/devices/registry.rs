@@ -282,25 +282,6 @@ pub async fn suspect_clone(conn: &mut PgConnection, device_no: i32) -> sqlx::Res
     Ok(done.rows_affected() == 1)
 }
 
-/// Numbers of a page of a track's devices, ascending.
-///
-/// # Errors
-/// When the database fails.
-pub async fn page(
-    conn: &mut PgConnection,
-    track: Option<Uuid>,
-    after: i32,
-    limit: i64,
-) -> anyhow::Result<Vec<Device>> {
-    let nos = sqlx::query_scalar!(
-        "SELECT device_no FROM device WHERE device_no > $2 AND ($1::uuid IS NULL OR track_id = $1) ORDER BY device_no LIMIT $3",
-        track, after, limit,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    by_nos(conn, &nos).await
-}
-
 /// A known device came back: its numbers start again.
 ///
 /// # Errors

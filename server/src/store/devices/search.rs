@@ -1,6 +1,7 @@
 //! Which devices a query takes. One statement for devices and one for progress, each with every term as a parameter:
 //! what is not asked for is folded away when the statement is planned.
 
+use chrono::{DateTime, Utc};
 use engine::ring::{Pattern, Subject};
 use servicing::HResult;
 use sqlx::PgConnection;
@@ -8,15 +9,8 @@ use uuid::Uuid;
 
 use super::places::{Candidate, Platform};
 use super::query::{DeviceQuery, Test};
-use super::registry::{by_nos, highest_no};
+use super::registry::by_nos;
 use super::terms::Rows;
-
-/// Devices of which the progress is looked at in one statement. Terms such as `state:targeted` are about rows that are
-/// not there, so no index leads to them.
-const STRETCH: i32 = 200_000;
-
-/// Statements of one search: what they do not reach is left to the next page.
-const STRETCHES: usize = 2;
 
 /// Devices of one platform and their class for a rollout.
 #[derive(Debug, Clone)]
@@ -29,28 +23,30 @@ pub struct Group {
     pub class: String,
 }
 
+/// Says of a device's number and its written last contact whether it is looked for.
+pub type Heard<'a> = Box<dyn Fn(i32, Option<DateTime<Utc>>) -> bool + Send + Sync + 'a>;
+
 /// What is looked for, and where.
-#[derive(Debug)]
 pub struct Search<'a> {
     /// The query.
     pub query: &'a DeviceQuery,
     /// On these tracks; none: on all.
     pub tracks: Option<&'a [Uuid]>,
-    /// Only these, ascending: where the query asks for the last contact.
-    pub among: Option<Vec<i32>>,
+    /// Whether the last contact of a device, as it was written, is as the query asks; none where it does not ask.
+    pub heard: Option<Heard<'a>>,
     /// Rollouts that states are about, the first that is for a device counts.
     pub candidates: Vec<Candidate>,
     /// Classes, where the query asks for them.
     pub groups: Vec<Group>,
 }
 
-/// What was found.
-#[derive(Debug, Default)]
-pub struct Hits {
-    /// Numbers, ascending.
-    pub device_nos: Vec<i32>,
-    /// After which number it goes on; none: that is all.
-    pub next: Option<i32>,
+impl Search<'_> {
+    /// The last contact is as the query asks, or it does not ask.
+    pub(super) fn is_heard(&self, device_no: i32, written: Option<DateTime<Utc>>) -> bool {
+        self.heard
+            .as_ref()
+            .is_none_or(|heard| heard(device_no, written))
+    }
 }
 
 /// Terms about progress.
@@ -185,10 +181,11 @@ async fn named(conn: &mut PgConnection, query: &DeviceQuery) -> sqlx::Result<Vec
 
 /// The part of a statement that both have in common.
 macro_rules! hits {
-    ($joins:literal, $ring:literal, $also:literal, $search:expr, $rows:expr, $after:expr, $until:expr, $limit:expr, $($more:expr),*) => {
+    ($joins:literal, $ring:literal, $also:literal, $search:expr, $rows:expr, $among:expr, $after:expr, $until:expr, $limit:expr, $($more:expr),*) => {
         sqlx::query_scalar!(
             "SELECT d.device_no FROM device d " + $joins + "
              WHERE ($1::uuid[] IS NULL OR d.track_id = ANY($1)) AND d.device_no > $2 AND d.device_no <= $3
+               AND ($1::uuid[] IS NULL OR d.ring_id = ANY(ARRAY(SELECT id FROM ring WHERE track_id = ANY($1))))
                AND ($5::int[] IS NULL OR d.device_no = ANY($5))
                AND ($6::text IS NULL OR lower(d.host_name COLLATE \"C\") LIKE $6)
                AND ($7::text IS NULL OR lower((d.facts ->> 'model') COLLATE \"C\") LIKE $7)
@@ -224,7 +221,7 @@ macro_rules! hits {
                            WHEN 'no_clone' THEN NOT d.clone_suspected
                            ELSE false END)) " + $also + "
              ORDER BY d.device_no LIMIT $4",
-            $search.tracks, $after, $until, $limit, $search.among.as_deref(), $rows.lead.host, $rows.lead.model, $rows.lead.tag,
+            $search.tracks, $after, $until, $limit, $among, $rows.lead.host, $rows.lead.model, $rows.lead.tag,
             $rows.lead.status, $rows.lead.clone, $rows.lead.pinned, $rows.lead.bases.as_deref(), $rows.lead.ubrs.0, $rows.lead.ubrs.1,
             $rows.lead.rings.as_deref(), &$rows.negated, &$rows.term, &$rows.kind, &$rows.value, &$rows.series, &$rows.base, &$rows.low,
             &$rows.high, $($more),*
@@ -236,20 +233,29 @@ macro_rules! hits {
 async fn plain(
     conn: &mut PgConnection,
     search: &Search<'_>,
-    rows: &Rows,
-    (after, limit): (i32, i64),
+    (rows, among): (&Rows, Option<&[i32]>),
+    (after, until, limit): (i32, i32, i64),
 ) -> sqlx::Result<Vec<i32>> {
-    hits!("", "d.ring_id", "", search, rows, after, i32::MAX, limit,)
-        .fetch_all(conn)
-        .await
+    hits!(
+        "",
+        "d.ring_id",
+        "",
+        search,
+        rows,
+        among,
+        after,
+        until,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Devices by what they are and how far they are, those with numbers up to `until`.
 async fn with_progress(
     conn: &mut PgConnection,
     search: &Search<'_>,
-    rows: &Rows,
-    asked: &Asked,
+    (rows, asked, among): (&Rows, &Asked, Option<&[i32]>),
     (after, until, limit): (i32, i32, i64),
 ) -> sqlx::Result<Vec<i32>> {
     let rollouts: Vec<Uuid> = search.candidates.iter().map(|c| c.rollout).collect();
@@ -295,7 +301,7 @@ async fn with_progress(
                AND ($43 IS NULL OR CASE x.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE x.state END = $43)
                AND (NOT $44 OR x.not_ready IS NOT NULL) AND ($45 IS NULL OR x.code = $45))))
          AND ($46::int[] IS NULL OR d.base = ANY($46) AND d.ubr = ANY($47::int[]))",
-        search, rows, after, until, limit,
+        search, rows, among, after, until, limit,
         &rollouts, &tracks, &listed, search.query.rollout().is_some(),
         &groups.iter().map(|g| g.rollout).collect::<Vec<_>>(), &of(|g| &g.platform.product), &number(|p| p.base), &number(|p| p.ubr),
         &of(|g| &g.platform.series), &of(|g| &g.platform.edition), &of(|g| &g.platform.architecture), &of(|g| &g.class),
@@ -307,57 +313,133 @@ async fn with_progress(
     .await
 }
 
-/// Numbers of the devices that a query takes, after a number, ascending. In a transaction: statements are planned for
-/// the terms that there are.
-///
-/// # Errors
-/// When the database fails.
-pub async fn hits(
-    conn: &mut PgConnection,
-    search: &Search<'_>,
-    after: i32,
-    limit: i64,
-) -> anyhow::Result<Hits> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
-        .fetch_one(&mut *conn)
-        .await?;
-    let ring_is_now = search.query.rollout().is_none();
-    let mut names = named(&mut *conn, search.query).await?.into_iter();
-    let rows = Rows::of(&search.query.terms, &mut names, ring_is_now)?;
-    let full = |nos: &[i32]| usize::try_from(limit).is_ok_and(|n| nos.len() >= n);
-    let mut hits = Hits::default();
-    if search.query.asks_for_progress() {
-        let asked = Asked::of(search.query);
-        let last = highest_no(&mut *conn).await?;
-        let mut from = after;
-        for _ in 0..STRETCHES {
-            let until = from.saturating_add(STRETCH);
-            let left = limit - i64::try_from(hits.device_nos.len())?;
-            let found =
-                with_progress(&mut *conn, search, &rows, &asked, (from, until, left)).await?;
-            hits.device_nos.extend(found);
-            hits.next = if full(&hits.device_nos) {
-                hits.device_nos.last().copied()
-            } else {
-                Some(until).filter(|until| *until < last)
-            };
-            if full(&hits.device_nos) || until >= last {
-                break;
-            }
-            from = until;
+/// A search whose terms were looked at.
+pub(super) struct Prepared<'s, 'a> {
+    search: &'s Search<'a>,
+    rows: Rows,
+    asked: Asked,
+}
+
+impl<'s, 'a> Prepared<'s, 'a> {
+    /// Looks at the terms. In a transaction: its statements are planned for the terms that there are.
+    pub async fn of(conn: &mut PgConnection, search: &'s Search<'a>) -> anyhow::Result<Self> {
+        sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+            .fetch_one(&mut *conn)
+            .await?;
+        let ring_is_now = search.query.rollout().is_none();
+        let mut names = named(&mut *conn, search.query).await?.into_iter();
+        Ok(Self {
+            search,
+            rows: Rows::of(&search.query.terms, &mut names, ring_is_now)?,
+            asked: Asked::of(search.query),
+        })
+    }
+
+    /// Devices of the answer with numbers above `after` and up to `until`, ascending, the first `limit`: among these, if
+    /// such are given. The second value says where to go on where there may be more.
+    pub async fn within(
+        &self,
+        conn: &mut PgConnection,
+        among: Option<&[i32]>,
+        (after, until, limit): (i32, i32, i64),
+    ) -> anyhow::Result<(Vec<i32>, Option<i32>)> {
+        let (search, rows, window) = (self.search, &self.rows, (after, until, limit));
+        let mut found = if search.query.asks_for_progress() {
+            with_progress(&mut *conn, search, (rows, &self.asked, among), window).await?
+        } else {
+            plain(&mut *conn, search, (rows, among), window).await?
+        };
+        let full = usize::try_from(limit).is_ok_and(|n| found.len() >= n);
+        let next = found.last().copied().filter(|_| full);
+        if rows.inexact {
+            let devices = by_nos(conn, &found).await?;
+            let held = devices.iter().filter(|d| search.query.holds(d));
+            found = held.map(|d| d.device_no).collect();
         }
-    } else {
-        hits.device_nos = plain(&mut *conn, search, &rows, (after, limit)).await?;
-        hits.next = hits
-            .device_nos
-            .last()
-            .copied()
-            .filter(|_| full(&hits.device_nos));
+        Ok((found, next))
     }
-    if rows.inexact {
-        let devices = by_nos(conn, &hits.device_nos).await?;
-        let held = devices.iter().filter(|d| search.query.holds(d));
-        hits.device_nos = held.map(|d| d.device_no).collect();
+
+    /// All devices above `after` that the terms with an index leave, ascending, where these are `most` at most: what
+    /// else is asked need be looked for among them alone.
+    pub async fn led(
+        &self,
+        conn: &mut PgConnection,
+        after: i32,
+        most: i64,
+    ) -> sqlx::Result<Option<Vec<i32>>> {
+        let (search, lead) = (self.search, &self.rows.lead);
+        if self.begun() || !lead.leads() && search.tracks.is_none() {
+            return Ok(None);
+        }
+        // Without an order and without a walk through all devices: where an index leads to few, that is quick.
+        sqlx::query!("SELECT set_config('enable_seqscan', 'off', true)")
+            .fetch_one(&mut *conn)
+            .await?;
+        let mut found =
+            sqlx::query_scalar!(
+                r#"SELECT d.device_no FROM device d
+                   WHERE d.device_no > $2
+                     AND ($1::uuid[] IS NULL OR d.ring_id = ANY(ARRAY(SELECT id FROM ring WHERE track_id = ANY($1))))
+                     AND ($3::text IS NULL OR lower(d.host_name COLLATE "C") LIKE $3)
+                     AND ($4::text IS NULL OR lower((d.facts ->> 'model') COLLATE "C") LIKE $4)
+                     AND ($5::jsonb IS NULL OR (lower((d.facts -> 'tags')::text COLLATE "C"))::jsonb @> $5)
+                     AND ($6::text IS NULL OR d.status = $6 AND d.status <> 'admitted')
+                     AND (NOT $7::bool OR d.clone_suspected)
+                     AND (NOT $8::bool OR d.pin IS NOT NULL)
+                     AND ($9::int[] IS NULL OR d.base = ANY($9) AND d.ubr BETWEEN $10::bigint AND $11::bigint)
+                     AND ($12::uuid[] IS NULL OR d.ring_id = ANY($12))
+                     AND ($13::text IS NULL OR lower(d.serial COLLATE "C") LIKE $13)
+                     AND ($14::uuid[] IS NULL OR d.ring_id = ANY(ARRAY(SELECT id FROM ring WHERE track_id = ANY($14)))) LIMIT $15"#,
+                search.tracks, after, lead.host, lead.model, lead.tag,
+                lead.status.as_deref().filter(|s| *s != "admitted"), lead.clone, lead.pinned, lead.bases.as_deref(),
+                lead.ubrs.0, lead.ubrs.1, lead.rings.as_deref(), lead.serial, lead.tracks.as_deref(), most + 1,
+            )
+            .fetch_all(&mut *conn)
+            .await?;
+        sqlx::query!("SELECT set_config('enable_seqscan', 'on', true)")
+            .fetch_one(conn)
+            .await?;
+        if i64::try_from(found.len()).is_ok_and(|n| n > most) {
+            return Ok(None);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
     }
-    Ok(hits)
+
+    /// It asks for devices that began something: an index leads to them, in order.
+    pub fn begun(&self) -> bool {
+        let asked = &self.asked;
+        asked.lead_state().is_some() || asked.lead_not_ready() || !asked.codes.is_empty()
+    }
+
+    /// The next devices above `after` that began what is asked for, ascending, and up to which number these are all.
+    pub async fn next_begun(
+        &self,
+        conn: &mut PgConnection,
+        after: i32,
+        limit: i32,
+    ) -> anyhow::Result<(Vec<i32>, i32)> {
+        let rollouts: Vec<Uuid> = self.search.candidates.iter().map(|c| c.rollout).collect();
+        let mut found = sqlx::query_scalar!(
+            r#"SELECT x.device_no AS "device_no!" FROM UNNEST($1::uuid[]) AS r (id) CROSS JOIN LATERAL (
+                   SELECT a.device_no FROM assignment a WHERE a.rollout_id = r.id AND a.device_no > $2
+                     AND ($3::text IS NULL OR CASE a.suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE a.state END = $3)
+                     AND (NOT $4::bool OR a.not_ready IS NOT NULL) AND ($5::int IS NULL OR a.code = $5)
+                   ORDER BY a.device_no LIMIT $6) AS x
+               ORDER BY 1 LIMIT $6"#,
+            &rollouts,
+            after,
+            self.asked.lead_state(),
+            self.asked.lead_not_ready(),
+            self.asked.codes.first().copied(),
+            i64::from(limit),
+        )
+        .fetch_all(conn)
+        .await?;
+        let full = found.len() >= usize::try_from(limit)?;
+        let until = found.last().copied().filter(|_| full).unwrap_or(i32::MAX);
+        found.dedup();
+        Ok((found, until))
+    }
 }

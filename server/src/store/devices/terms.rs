@@ -54,6 +54,26 @@ pub(super) struct Lead {
     pub ubrs: (i64, i64),
     /// Rings.
     pub rings: Option<Vec<Uuid>>,
+    /// Tracks.
+    pub tracks: Option<Vec<Uuid>>,
+    /// LIKE of the serial.
+    pub serial: Option<String>,
+}
+
+impl Lead {
+    /// There is one. Admitted devices are nearly all of them: that leads nowhere.
+    pub fn leads(&self) -> bool {
+        self.host.is_some()
+            || self.model.is_some()
+            || self.tag.is_some()
+            || self.status.as_deref().is_some_and(|s| s != "admitted")
+            || self.clone
+            || self.pinned
+            || self.bases.is_some()
+            || self.rings.is_some()
+            || self.tracks.is_some()
+            || self.serial.is_some()
+    }
 }
 
 /// A pattern for LIKE, in lower case. Where it has letters beyond A to Z, anything may stand for them, and the second
@@ -73,6 +93,12 @@ fn like(pattern: &Pattern) -> (String, bool) {
         }
     }
     (text, inexact)
+}
+
+/// A pattern that an index can lead to: its beginning is known.
+fn led_like(pattern: &Pattern, negated: bool) -> Option<String> {
+    let (text, inexact) = like(pattern);
+    (!negated && !inexact && !text.starts_with('%')).then_some(text)
 }
 
 /// UBRs that compare so.
@@ -109,8 +135,17 @@ impl Rows {
                 Test::Device(ring::Test::Build(comparison, build)) => {
                     rows.build(*comparison, *build, lead)?;
                 }
-                Test::Serial(pattern) => rows.like("serial", pattern, negated),
-                Test::Track(_) => rows.ids("track", &named.next().unwrap_or_default()),
+                Test::Serial(pattern) => {
+                    rows.like("serial", pattern, negated);
+                    rows.lead.serial = led_like(pattern, negated).or(rows.lead.serial);
+                }
+                Test::Track(_) => {
+                    let ids = named.next().unwrap_or_default();
+                    rows.ids("track", &ids);
+                    if lead {
+                        rows.lead.tracks = Some(ids);
+                    }
+                }
                 Test::Ring(_) => {
                     let ids = named.next().unwrap_or_default();
                     rows.ids("ring", &ids);
@@ -188,15 +223,13 @@ impl Rows {
             Field::Host => "host",
         };
         self.like(kind, pattern, negated);
-        let (text, inexact) = like(pattern);
-        if negated || inexact {
-            return;
-        }
         let whole: String = pattern.chars().iter().collect();
         match field {
-            Field::Host => self.lead.host = Some(text),
-            Field::Model => self.lead.model = Some(text),
-            Field::Tag if !whole.contains('*') => self.lead.tag = Some(json!([whole])),
+            Field::Host => self.lead.host = led_like(pattern, negated).or(self.lead.host.take()),
+            Field::Model => self.lead.model = led_like(pattern, negated).or(self.lead.model.take()),
+            Field::Tag if !negated && whole.is_ascii() && !whole.contains('*') => {
+                self.lead.tag = Some(json!([whole]));
+            }
             _ => {}
         }
     }

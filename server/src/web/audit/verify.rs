@@ -20,8 +20,15 @@ pub fn router() -> Router<App> {
 
 /// What was found.
 enum Chain {
-    Holds { entries: String, head: Vec<String> },
-    Breaks { sentence: String },
+    Holds {
+        checked: String,
+        /// How many there are, where not all of them were checked.
+        of: Option<String>,
+        head: Vec<String>,
+    },
+    Breaks {
+        sentence: String,
+    },
 }
 
 #[derive(Template)]
@@ -45,12 +52,13 @@ async fn page(State(app): State<App>, caller: Auditor) -> Shown {
     let frame = Frame::read(&app, &person, Nav::Audit, title, here, None).await?;
     // As of one moment: an entry that is appended meanwhile is no break.
     let mut tx = store::reading(&app.pool).await?;
-    let chain = match audit::verify(&mut tx).await {
-        Ok((entries, head)) => Chain::Holds {
-            entries: match count(entries) {
+    let chain = match audit::verify_newest(&mut tx).await {
+        Ok((checked, all, head)) => Chain::Holds {
+            checked: match count(checked) {
                 1 => "1 entry".to_owned(),
                 n => format!("{} entries", words::number(n)),
             },
+            of: (all > checked).then(|| words::number(count(all))),
             head: grouped(&head),
         },
         Err(error) if error.is::<sqlx::Error>() => return Err(OpError::from(error).into()),
@@ -83,9 +91,22 @@ mod tests {
         let head = grouped(&"0123456789abcdef".repeat(4));
         assert_eq!((head.len(), head[1].as_str()), (8, "89abcdef"));
         insta::assert_snapshot!(shown(Chain::Holds {
-            entries: "1,204 entries".to_owned(),
+            checked: "1,204 entries".to_owned(),
+            of: None,
             head,
         }));
+    }
+
+    #[test]
+    fn a_long_chain_says_how_far_back_it_was_looked_at() {
+        let holds = Chain::Holds {
+            checked: "2,000 entries".to_owned(),
+            of: Some("200,845".to_owned()),
+            head: grouped("0123456789abcdef"),
+        };
+        let text = shown(holds);
+        assert!(text.contains("The newest 2,000 entries of 200,845 were read."));
+        assert!(text.contains("<code>ringfence verify audit</code>"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::{Viewer, kinds};
 use crate::http::Failure;
 use crate::store::devices::{self, DeviceQuery, DeviceStatus};
-use crate::store::{self, tracks};
+use crate::store::{self, device_kinds, tracks};
 use crate::views::device_list::{self, Line, Within};
 use crate::web::form::{Filter, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
@@ -25,6 +25,9 @@ use crate::web::problem_page::html;
 
 /// Rows of a page.
 const ROWS: usize = 50;
+
+/// One more than is shown tells whether there is a further page.
+const READ: i64 = 51;
 
 /// Counted to the end up to here.
 const COUNTED: i64 = 1000;
@@ -135,7 +138,7 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     let person = caller.caller().clone();
     let own = caller.asked(asked.track)?;
     let now = app.clock.now();
-    let within = Within::of(&app.catalogue, &app.picture, now, own.as_deref());
+    let within = Within::of(&app.catalogue, &app.picture, now, own.as_deref()).showing(READ);
     let here = asked.href(asked.after);
     let frame = Frame::read(&app, &person, Nav::Devices, "Devices", here, None).await?;
     let mut tx = store::reading(&app.pool).await?;
@@ -152,6 +155,9 @@ async fn list(State(app): State<App>, caller: Viewer, Filter(asked): Filter<Aske
     let most = usize::try_from(COUNTED).unwrap_or(usize::MAX);
     if asked.after == 0 && (hits.next.is_none() || found > most) {
         page.count = Some(counted(found));
+    } else if asked.after == 0 && query.is_empty() {
+        let all = device_kinds::count_all(&mut tx, own.as_deref()).await?;
+        page.count = Some(format!("{} devices", number(all)));
     }
     let shown = &hits.device_nos[..found.min(ROWS)];
     let after = if found > ROWS {
@@ -195,6 +201,7 @@ async fn nothing(
     query: &DeviceQuery,
     may_enrol: bool,
 ) -> Result<Empty, Failure> {
+    let within = &within.hurried();
     let all = DeviceQuery::default();
     let anyone = device_list::find(&mut *conn, within, &all, 0, 1).await?;
     if anyone.device_nos.is_empty() {

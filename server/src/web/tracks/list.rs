@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::{Viewer, kinds};
 use crate::http::Failure;
 use crate::store::tracks::{self, Ring};
-use crate::store::{self, count, rollouts};
+use crate::store::{self, device_kinds, rollouts};
 use crate::views::RolloutLine;
 use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::{Link, State as Chip, Tally, term};
@@ -98,13 +98,10 @@ async fn list(State(app): State<App>, caller: Viewer) -> Shown {
     let mut found = tracks::all(&mut tx).await?;
     found.retain(|t| person.sees(t.id));
     let rings = tracks::all_rings(&mut tx).await?;
-    let devices: HashMap<Uuid, i64> = tracks::devices_by_ring(&mut tx)
-        .await?
-        .into_iter()
-        .collect();
+    let devices: HashMap<Uuid, u64> = device_kinds::by_ring(&mut tx).await?.into_iter().collect();
     let mut going = going(&app, &mut tx, None).await?;
     drop(tx);
-    let of = |ring: &Ring| count(devices.get(&ring.id).copied().unwrap_or(0));
+    let of = |ring: &Ring| devices.get(&ring.id).copied().unwrap_or(0);
     let mut rows = Vec::with_capacity(found.len());
     for track in found {
         let own: Vec<&Ring> = rings.iter().filter(|r| r.track_id == track.id).collect();

@@ -19,7 +19,7 @@ use crate::auth::{Admin, Caller, Viewer, kinds};
 use crate::error::OpError;
 use crate::http::{At, Failure};
 use crate::operations;
-use crate::store::{self, count, enrolment, tracks};
+use crate::store::{self, count, device_kinds, enrolment, tracks};
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::{Link, Tally, term};
@@ -78,8 +78,8 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
     let mut tx = store::reading(&app.pool).await?;
     let missing = OpError::NotFound { what: "track" };
     let track = tracks::by_id(&mut tx, id).await?.ok_or(missing)?;
-    let counts = tracks::device_counts(&mut tx, id).await?;
-    let devices: HashMap<(Uuid, &str), i64> = counts
+    let counts = device_kinds::by_status(&mut tx, id).await?;
+    let devices: HashMap<(Uuid, &str), u64> = counts
         .iter()
         .map(|(ring, status, n)| ((*ring, status.as_str()), *n))
         .collect();
@@ -96,7 +96,7 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
                 term("track", &track.name),
                 term("ring", &ring.name)
             );
-            Tally::of(count(n), &format!("{within} status:{status}"))
+            Tally::of(n, &format!("{within} status:{status}"))
         };
         RingRow {
             place: i + 1,

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::Rule;
 use crate::error::OpError;
 use crate::registry::{self, RingInput};
-use crate::store::count;
+use crate::store::device_kinds;
 use crate::store::requests::{self, Listed};
 use crate::store::rollouts;
-use crate::store::tracks::{self, Ring};
+use crate::store::tracks::Ring;
 use crate::web::parts::Link;
 
 /// Open requests of a track that are looked at.
@@ -85,9 +85,9 @@ pub async fn read(
 ) -> Result<Preview, OpError> {
     let drawn = registry::preview(&mut *conn, track, inputs).await?;
     let mut now: HashMap<Uuid, u64> = HashMap::new();
-    for (ring, status, n) in tracks::device_counts(&mut *conn, track).await? {
+    for (ring, status, n) in device_kinds::by_status(&mut *conn, track).await? {
         if status != "revoked" {
-            *now.entry(ring).or_default() += count(n);
+            *now.entry(ring).or_default() += n;
         }
     }
     let open = requests::page(&mut *conn, Some(&[track]), None, true, REQUESTS).await?;

@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::auth::{Admin, Caller};
 use crate::error::OpError;
 use crate::http::{At, Failure};
-use crate::registry::{self, NewRings};
 use crate::store;
 use crate::store::tracks::{self, Ring, Track};
 use crate::web::form::{Form, Mistakes};
@@ -223,13 +222,8 @@ async fn save(app: &App, desk: &Desk, draft: &Draft, by: Uuid) -> Result<Option<
         return Err(OpError::field("rings", newer));
     }
     let inputs = draft.inputs().map_err(|m| OpError::Invalid(m.0))?;
-    let (pool, catalogue, picture) = (&app.pool, &app.catalogue, &app.picture);
-    let now = app.clock.now();
-    let new = NewRings {
-        rings: &inputs,
-        instead_of: Some(&desk.rings),
-    };
-    registry::define(pool, catalogue, picture, desk.track.id, new, by, now).await?;
+    let seen = Some(desk.rings.clone());
+    app.define_rings(desk.track.id, inputs, seen, by).await?;
     Ok(None)
 }
 

@@ -16,7 +16,7 @@ use crate::http::Failure;
 use crate::registry;
 use crate::store::sequences::{self, Stored};
 use crate::store::tracks::{self, Track};
-use crate::store::{count, rollouts};
+use crate::store::{device_kinds, rollouts};
 use crate::web::form::Mistakes;
 use crate::web::parts::{Bar, Class, Slice, Tally, class_words, isolated, term};
 
@@ -65,7 +65,7 @@ impl Reading<'_> {
         let counted =
             registry::preview_population(&mut *conn, track.id, listed.as_deref(), content).await?;
         let groups = by_ring(counted);
-        let statuses = tracks::device_counts(&mut *conn, track.id).await?;
+        let statuses = device_kinds::by_status(&mut *conn, track.id).await?;
         let mut rings = tracks::rings(&mut *conn, track.id).await?;
         if listed.is_some() {
             rings.retain(|r| groups.contains_key(&r.id));
@@ -82,7 +82,7 @@ impl Reading<'_> {
             let admitted = statuses
                 .iter()
                 .filter(|(of, status, _)| *of == ring.id && status == "admitted")
-                .map(|(_, _, n)| count(*n))
+                .map(|(_, _, n)| *n)
                 .sum();
             let reach = reach(&track.name, &ring.name, of_ring, admitted);
             let custom = settings.is_custom();
@@ -167,10 +167,10 @@ impl Reading<'_> {
 }
 
 /// Devices of the track that are in no count, and why.
-fn excluded(statuses: &[(Uuid, String, i64)], track: &Track, listed: Option<&[i32]>) -> Vec<Class> {
+fn excluded(statuses: &[(Uuid, String, u64)], track: &Track, listed: Option<&[i32]>) -> Vec<Class> {
     let mut by_status: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, status, n) in statuses {
-        *by_status.entry(status).or_default() += count(*n);
+        *by_status.entry(status).or_default() += *n;
     }
     let mut classes = Vec::new();
     for status in ["awaiting_approval", "revoked"] {
