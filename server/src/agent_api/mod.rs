@@ -15,6 +15,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 
+pub use poll::{POLL_PATH, from_memory as poll_from_memory};
+
 use crate::app::App;
 
 /// Largest body of an enrolment, a token request or a permit request.

@@ -1,5 +1,6 @@
 //! Keeps the picture in step with what was committed, on this replica and on others.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::Picture;
+use crate::store::devices::Sketch;
 use crate::store::{changes, devices, service_clock, tracks};
 
 /// How old the picture may be before this replica stops answering polls and granting permits.
@@ -18,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Changes read at once from a lane.
 const PAGE: i64 = 1000;
+
+/// Devices whose rows are read at once.
+const SKETCHES: usize = 10_000;
 
 /// Name on which commits of people's decisions wake other replicas. It only wakes: what is read is the same without.
 pub const CHANNEL: &str = "ringfence_change";
@@ -50,21 +55,16 @@ impl Reader {
         // Cursors first: what is committed while the rows are read is then read again as a change.
         self.cursors = changes::cursors(&mut conn).await?;
         self.picture.place_rings(tracks::offers(&mut conn).await?);
-        let mut after = 0;
-        loop {
-            let page = devices::sketch_page(&mut conn, after, 50_000).await?;
-            let Some(last) = page.last() else { break };
-            after = last.device_no;
-            for sketch in &page {
-                self.picture.place(sketch);
-                let version = self
-                    .cursors
-                    .get(usize::try_from(changes::lane_of(sketch.device_no))?)
-                    .copied()
-                    .unwrap_or(0);
-                self.picture.advance(&[sketch.device_no], version);
-            }
-        }
+        let busy: HashSet<i32> = devices::unfinished(&mut conn).await?.into_iter().collect();
+        let (picture, cursors) = (&self.picture, &self.cursors);
+        let load = |sketch: &Sketch| {
+            let lane = usize::try_from(changes::lane_of(sketch.device_no));
+            let version = lane.ok().and_then(|lane| cursors.get(lane)).copied();
+            let quiet = !busy.contains(&sketch.device_no);
+            picture.place(sketch);
+            picture.loaded(sketch.device_no, version.unwrap_or(0), quiet);
+        };
+        devices::each_sketch(&mut conn, load).await?;
         self.read_clock(&mut conn).await?;
         self.picture.read_done(started);
         Ok(())
@@ -116,12 +116,20 @@ impl Reader {
                 self.picture.place_rings(tracks::offers(&mut conn).await?);
             }
             if !registry.is_empty() {
-                for sketch in devices::sketches(&mut conn, &registry).await? {
-                    self.picture.place(&sketch);
+                registry.sort_unstable();
+                registry.dedup();
+                for some in registry.chunks(SKETCHES) {
+                    for sketch in devices::sketches(&mut conn, some).await? {
+                        self.picture.place(&sketch);
+                    }
                 }
             }
             for change in page.iter().filter(|c| c.lane != changes::CONTROL_LANE) {
-                self.picture.advance(&change.device_nos, change.n);
+                if change.registry {
+                    self.picture.advance_registry(&change.device_nos, change.n);
+                } else {
+                    self.picture.advance(&change.device_nos, change.n);
+                }
             }
             self.cursors = cursors;
             if !page.is_empty() {

@@ -15,5 +15,5 @@ pub use registry::{
     new_epoch, page, save, suspect_clone, track_of,
 };
 pub use search::{Group, Hits, Search, hits};
-pub use sketches::{Sketch, sketch_page, sketches};
+pub use sketches::{Sketch, each_sketch, sketches, unfinished};
 pub use summary::{Summary, summaries};
