@@ -20,6 +20,7 @@ use crate::drivers::Drivers;
 use crate::fleet::{Catalogue, Picture, Reader};
 use crate::ingest::Ingest;
 use crate::permits::Permits;
+use crate::room::Bounds;
 use crate::secret::ServerSecret;
 
 /// Two: each holds one of few connections to the database, and people who click come first.
@@ -61,6 +62,8 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Keys of agents' tokens and nonces.
     pub keys: Arc<AgentKeys>,
+    /// How much may be under way at once.
+    pub bounds: Arc<Bounds>,
     /// Pace of polls.
     pub pace: Pace,
     /// Package files by SHA-256.
@@ -166,6 +169,7 @@ impl Running {
             picture,
             catalogue,
             keys: Arc::new(AgentKeys::new(&secret)),
+            bounds: Arc::new(Bounds::new(config.pool_size)),
             pace,
             content_dir: Arc::new(config.content_dir.clone()),
         };

@@ -9,6 +9,7 @@ pub mod keys;
 mod orders;
 mod permits;
 mod poll;
+mod room;
 mod token;
 
 use axum::Router;

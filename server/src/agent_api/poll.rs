@@ -13,6 +13,7 @@ use rand::RngExt;
 
 use super::identity::AgentCall;
 use super::orders;
+use super::room::busy;
 use crate::app::App;
 use crate::fleet::Glance;
 use crate::http::Failure;
@@ -79,6 +80,7 @@ pub async fn assignment(
     if let Some(response) = known(&app, &call, &headers) {
         return Ok(response);
     }
+    let _place = app.bounds.polls.enter().await.map_err(busy)?;
     let assignment: Assignment = orders::for_device(&app, call.device_no, &call.glance).await?;
     let idle = matches!(assignment.order, Order::Nothing);
     let response = Json(assignment).into_response();
