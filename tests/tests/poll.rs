@@ -275,7 +275,6 @@ async fn what_rests_is_answered_from_memory_like_from_the_database() {
     let permit = done.permit(rollout).await;
     done.finish(rollout, permit, "26100.8037").await;
     begun.make_ready(rollout).await;
-    begun.permit(rollout).await;
     let cancel = Input::Cancel {
         by: lab.people.admin,
         reason: "another one comes".into(),

@@ -23,6 +23,8 @@ use axum::routing::{future::RouteFuture, get};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use futures::future::Either;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
@@ -40,6 +42,9 @@ use layers::{Dates, NewIds, REQUEST_ID, Surroundings};
 
 /// A request takes no longer than this; downloads of packages answer at once and stream on.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer than proxies and agents keep a connection that they do not use, so that they end it and not the server.
+const QUIET: Duration = Duration::from_mins(2);
 
 /// How long connections may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -190,18 +195,24 @@ pub async fn serve(
     let service = service_fn(move |peer: SocketAddr| ready(Ok::<_, Infallible>(front.to(peer))));
     match tls {
         Some(tls) => {
-            axum_server::from_tcp_rustls(listener, tls)?
-                .handle(handle)
-                .serve(service)
-                .await
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            end_quiet_ones(server.http_builder());
+            server.serve(service).await
         }
         None => {
-            axum_server::from_tcp(listener)?
-                .handle(handle)
-                .serve(service)
-                .await
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            end_quiet_ones(server.http_builder());
+            server.serve(service).await
         }
     }
+}
+
+/// Ends connections on which nobody asks, and those that send the head of a request byte by byte.
+fn end_quiet_ones(builder: &mut Builder<TokioExecutor>) {
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(QUIET);
 }
 
 /// Tells a server to take no more connections, and waits for open requests up to ten seconds.
