@@ -268,9 +268,8 @@ async fn the_short_way_and_the_long_way_answer_the_same() {
 #[tokio::test]
 async fn what_rests_is_answered_from_memory_like_from_the_database() {
     let mut lab = Lab::start().await;
-    let broad = lab.ring("broad", 3).await;
-    lab.ring("idle", 1).await;
-    let [done, fresh, begun] = [&broad.devices[0], &broad.devices[1], &broad.devices[2]];
+    let pilot = lab.ring("pilot", 3).await;
+    let [done, fresh, begun] = [&pilot.devices[0], &pilot.devices[1], &pilot.devices[2]];
     let rollout = lab.rollout("KB5079391").await;
     let permit = done.permit(rollout).await;
     done.finish(rollout, permit, "26100.8037").await;

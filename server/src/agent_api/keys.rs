@@ -82,7 +82,7 @@ impl AgentKeys {
     #[must_use]
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
         // Compared instead of parsed: it says the algorithm and which secret, and there is one of each. Every poll comes
-        // by here, and reading the header would cost as much as all the rest of it.
+        // by here, and parsing the header took most of this check.
         let (message, signature) = token.rsplit_once('.')?;
         let claims = message.strip_prefix(&self.start)?;
         let signed = crypto::verify(

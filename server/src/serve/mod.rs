@@ -196,23 +196,23 @@ pub async fn serve(
     match tls {
         Some(tls) => {
             let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
-            end_quiet_ones(server.http_builder());
+            end_quiet_ones(server.http_builder(), QUIET);
             server.serve(service).await
         }
         None => {
             let mut server = axum_server::from_tcp(listener)?.handle(handle);
-            end_quiet_ones(server.http_builder());
+            end_quiet_ones(server.http_builder(), QUIET);
             server.serve(service).await
         }
     }
 }
 
 /// Ends connections on which nobody asks, and those that send the head of a request byte by byte.
-fn end_quiet_ones(builder: &mut Builder<TokioExecutor>) {
+fn end_quiet_ones(builder: &mut Builder<TokioExecutor>, after: Duration) {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(QUIET);
+        .header_read_timeout(after);
 }
 
 /// Tells a server to take no more connections, and waits for open requests up to ten seconds.
@@ -220,3 +220,6 @@ pub fn stop(handle: &Handle<SocketAddr>, app: &App) {
     app.closing.cancel();
     handle.graceful_shutdown(Some(GRACE));
 }
+
+#[cfg(test)]
+mod tests;
