@@ -290,7 +290,7 @@ async fn what_rests_is_answered_from_memory_like_from_the_database() {
         assert_eq!(asked.assignment, loaded.assignment);
     }
     for (device, rests) in [(done, true), (fresh, true), (begun, false)] {
-        let sql = "SELECT device_no FROM device WHERE id::text = $1";
+        let sql = "SELECT device_no::bigint FROM device WHERE id::text = $1";
         let no = lab.number(sql, &device.id.to_string()).await;
         for node in &lab.nodes {
             let glance = node.app.picture.glance(no.try_into().unwrap());
