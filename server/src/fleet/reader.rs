@@ -27,6 +27,10 @@ const PAGE: i64 = 1000;
 /// Devices whose rows are read at once.
 const SKETCHES: usize = 10_000;
 
+/// Of more devices than this all rows are read: one after the other, which takes half the time of looking each up. A
+/// ring that is defined anew can move a million, and the picture must not grow old meanwhile.
+const SCAN_FROM: usize = 200_000;
+
 /// Name on which commits of people's decisions wake other replicas. It only wakes: what is read is the same without.
 pub const CHANNEL: &str = "ringfence_change";
 
@@ -119,13 +123,7 @@ impl Reader {
                 self.picture.place_rings(tracks::offers(&mut conn).await?);
             }
             if !registry.is_empty() {
-                registry.sort_unstable();
-                registry.dedup();
-                for some in registry.chunks(SKETCHES) {
-                    for sketch in devices::sketches(&mut conn, some).await? {
-                        self.picture.place(&sketch);
-                    }
-                }
+                self.place(&mut conn, registry).await?;
             }
             for change in page.iter().filter(|c| c.lane != changes::CONTROL_LANE) {
                 if change.registry {
@@ -144,6 +142,21 @@ impl Reader {
         }
         self.read_clock(&mut conn).await?;
         self.picture.read_done(started);
+        Ok(())
+    }
+
+    /// Reads these devices' own rows into the picture.
+    async fn place(&self, conn: &mut PgConnection, mut device_nos: Vec<i32>) -> anyhow::Result<()> {
+        if device_nos.len() >= SCAN_FROM {
+            return devices::each_sketch(conn, |sketch| self.picture.place(sketch)).await;
+        }
+        device_nos.sort_unstable();
+        device_nos.dedup();
+        for some in device_nos.chunks(SKETCHES) {
+            for sketch in devices::sketches(conn, some).await? {
+                self.picture.place(&sketch);
+            }
+        }
         Ok(())
     }
 

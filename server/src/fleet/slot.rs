@@ -26,20 +26,21 @@ impl Seen {
     }
 }
 
-/// One device.
+/// One device. What a poll reads comes first and lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Slot {
     /// Number of the last change in the device's lane, which is part of the ETag, above the bits of [`Seen`]: what is
     /// known belongs to one version, so both change together.
     version: AtomicI64,
-    /// In four parts, of which a reader takes all or none: see `writes`.
-    digest: [AtomicU64; 4],
-    /// Counts writes of the digest, twice each: odd while one is under way.
-    writes: AtomicU32,
     generation: AtomicI32,
     ring: AtomicU32,
     /// Service minutes of the last contact, 0 for none.
     seen: AtomicU32,
+    /// Counts writes of the digest, twice each: odd while one is under way.
+    writes: AtomicU32,
+    /// In four parts, of which a reader takes all or none: see `writes`.
+    digest: [AtomicU64; 4],
 }
 
 impl Default for Slot {
