@@ -306,3 +306,35 @@ async fn what_rests_is_answered_from_memory_like_from_the_database() {
         lab.settle().await;
     }
 }
+
+#[tokio::test]
+async fn a_change_of_very_many_devices_is_read_like_one_of_few() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 2).await;
+    let [moved, other] = [&broad.devices[0], &broad.devices[1]];
+    for (many, generation) in [(10, 2), (25_000, 3), (250_000, 4)] {
+        assert_eq!(other.look().await.status, 200);
+        let mut tx = lab.database.pool.begin().await.unwrap();
+        sqlx::query("UPDATE device SET generation = $2 WHERE id = $1")
+            .bind(moved.id)
+            .bind(generation)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let announced: Vec<i32> = (1..=many).collect();
+        server::store::changes::announce_devices(&mut tx, &announced, true)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        lab.nodes[0].catch_up().await;
+        assert_eq!(moved.poll().await.status, 401, "{many}");
+        assert_eq!(other.poll().await.status, 200, "{many}");
+        let app = &lab.nodes[0].app;
+        let sql = "SELECT device_no::bigint FROM device WHERE id::text = $1";
+        let no = lab.number(sql, &moved.id.to_string()).await;
+        let no = i32::try_from(no).unwrap();
+        let token = app.keys.token(no, generation, lab.clock.now()).unwrap();
+        moved.hold(&token);
+        assert_eq!(moved.look().await.status, 200, "{many}");
+    }
+}
