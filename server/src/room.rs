@@ -47,7 +47,7 @@ impl Line {
         place.map_err(|_| Full)?.map_err(|_| Full)
     }
 
-    /// How many wait.
+    /// How many more may wait.
     #[must_use]
     pub fn free_to_wait(&self) -> usize {
         self.waiting.available_permits()

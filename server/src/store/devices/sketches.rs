@@ -61,6 +61,9 @@ pub async fn sketches(conn: &mut PgConnection, device_nos: &[i32]) -> anyhow::Re
     rows.into_iter().map(Sketch::try_from).collect()
 }
 
+/// Rows after which others have their turn: polls are answered by the same threads.
+const BREATH: u32 = 1000;
+
 /// Gives each device's sketch to `each`, one after the other as they come: nobody holds a million of them.
 ///
 /// # Errors
@@ -74,8 +77,13 @@ pub async fn each_sketch(
         r#"SELECT device_no, ring_id, generation, status = 'admitted' AS "admitted!", inventory_digest FROM device"#,
     )
     .fetch(conn);
+    let mut n: u32 = 0;
     while let Some(row) = rows.try_next().await? {
         each(&Sketch::try_from(row)?);
+        n = n.wrapping_add(1);
+        if n.is_multiple_of(BREATH) {
+            tokio::task::yield_now().await;
+        }
     }
     Ok(())
 }
