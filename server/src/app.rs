@@ -22,6 +22,7 @@ use crate::fleet::{Catalogue, Picture, Reader};
 use crate::ingest::Ingest;
 use crate::permits::Permits;
 use crate::registry::{self, NewRings, RingInput};
+use crate::room::Bounds;
 use crate::secret::ServerSecret;
 use crate::store::tracks::Ring;
 
@@ -64,6 +65,8 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Keys of agents' tokens and nonces.
     pub keys: Arc<AgentKeys>,
+    /// How much may be under way at once.
+    pub bounds: Arc<Bounds>,
     /// Pace of polls.
     pub pace: Pace,
     /// Package files by SHA-256.
@@ -195,6 +198,7 @@ impl Running {
             picture,
             catalogue,
             keys: Arc::new(AgentKeys::new(&secret)),
+            bounds: Arc::new(Bounds::new(config.pool_size)),
             pace,
             content_dir: Arc::new(config.content_dir.clone()),
         };

@@ -268,7 +268,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
     });
     let served = serve::serve(
         listener,
-        serve::router(running.app.clone(), Arc::clone(&config)),
+        serve::Front::new(running.app.clone(), Arc::clone(&config)),
         tls,
         handle,
     )

@@ -20,6 +20,7 @@ pub mod operations;
 pub mod permits;
 pub mod publisher;
 pub mod registry;
+pub mod room;
 pub mod secret;
 pub mod serve;
 pub mod store;

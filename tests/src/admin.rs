@@ -54,7 +54,7 @@ impl Api {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = configuration(lab.directory(), true);
-        let router = serve::router(lab.nodes[0].app.clone(), config.into());
+        let router = serve::Front::new(lab.nodes[0].app.clone(), config.into());
         let handle = axum_server::Handle::new();
         Self {
             client: Client::builder().no_proxy().build().unwrap(),

@@ -154,8 +154,13 @@ impl TestDevice {
 
     /// Polls as if for the first time.
     pub async fn look(&self) -> Poll {
+        self.look_at(&self.wire).await
+    }
+
+    /// The same at another server.
+    pub async fn look_at(&self, wire: &Wire) -> Poll {
         *self.etag.lock().unwrap() = None;
-        self.poll().await
+        self.poll_at(wire).await
     }
 
     /// Polls another server.

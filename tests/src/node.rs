@@ -67,7 +67,7 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let handle = Handle::new();
-        let router = serve::router(app.clone(), config);
+        let router = serve::Front::new(app.clone(), config);
         let served = tokio::spawn(serve::serve(listener, router, None, handle.clone()));
         Self {
             app,

@@ -55,7 +55,7 @@ impl Visitor {
         config.tls = serde_json::from_value(tls).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = serve::router(lab.nodes[0].app.clone(), config.into());
+        let router = serve::Front::new(lab.nodes[0].app.clone(), config.into());
         tokio::spawn(serve::serve(listener, router, None, Handle::new()));
         Self {
             base,

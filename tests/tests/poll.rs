@@ -4,8 +4,9 @@
 
 use chrono::TimeDelta;
 use engine::Input;
+use reqwest::Method;
 use server::registry;
-use tests::{Lab, TestDevice, kinds};
+use tests::{Lab, TestDevice, Wire, kinds};
 
 /// The answer changed: the ETag of before is worth nothing, and the next poll brings a 200.
 async fn changed(device: &TestDevice, what: &str) -> String {
@@ -152,4 +153,188 @@ async fn the_picture_stays_in_step_within_ten_reads_without_notify() {
     })
     .await;
     assert_eq!(broad.devices[1].poll_at(&there.wire).await.status, 200);
+}
+
+/// Both ways to the answer of a poll: the short one before the routes, and the long one, which every request takes that
+/// brings an id of its own. Headers that are there to differ are judged by their form.
+async fn both_ways(
+    lab: &Lab,
+    what: &str,
+    make: impl Fn() -> reqwest::RequestBuilder,
+) -> (tests::Answer, tests::Answer) {
+    let short = Wire::send(make()).await;
+    let long = Wire::send(make().header("x-request-id", "mine")).await;
+    assert_eq!(long.header("x-request-id"), "mine", "{what}");
+    assert_eq!(short.status, long.status, "{what}");
+    assert_eq!(short.text(), long.text(), "{what}");
+    let date = |a: &tests::Answer| {
+        chrono::DateTime::parse_from_rfc2822(a.header("date"))
+            .unwrap()
+            .timestamp()
+    };
+    for answer in [&short, &long] {
+        assert_eq!(date(answer), lab.clock.now().timestamp(), "{what}");
+    }
+    let pace = |a: &tests::Answer| {
+        a.header("poll-after")
+            .parse::<u32>()
+            .ok()
+            .map(|s| ((810..=990).contains(&s), (270..=330).contains(&s)))
+    };
+    assert_eq!(pace(&short), pace(&long), "{what}");
+    let told = |a: &tests::Answer| {
+        let mut headers = a.headers.clone();
+        for own in ["x-request-id", "date", "poll-after", "retry-after"] {
+            headers.remove(own);
+        }
+        let mut told: Vec<_> = headers.iter().map(|(n, v)| format!("{n}: {v:?}")).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&short), told(&long), "{what}");
+    (short, long)
+}
+
+#[tokio::test]
+async fn the_short_way_and_the_long_way_answer_the_same() {
+    let lab = Lab::start().await;
+    let pilot = lab.ring("pilot", 1).await;
+    let broad = lab.ring("broad", 1).await;
+    let (busy, idle) = (&pilot.devices[0], &broad.devices[0]);
+    let rollout = lab.rollout("KB5079391").await;
+    busy.make_ready(rollout).await;
+    let etag = async |device: &TestDevice| device.look().await.etag;
+    let (of_busy, of_idle) = (etag(busy).await, etag(idle).await);
+    let get = |device: &TestDevice| device.request(Method::GET, "/assignment");
+    let twice = format!("{of_idle}, \"other\"");
+    let with = |device: &TestDevice, etag: &str| get(device).header("if-none-match", etag);
+    let mut statuses = Vec::new();
+    for (what, make) in [
+        (
+            "unchanged, busy",
+            &(|| with(busy, &of_busy)) as &dyn Fn() -> _,
+        ),
+        ("unchanged, idle", &|| with(idle, &of_idle)),
+        ("an old ETag, busy", &|| with(busy, "\"0-0-0\"")),
+        ("an old ETag, idle", &|| with(idle, "\"0-0-0\"")),
+        ("no ETag", &|| get(idle)),
+        ("a list of ETags", &|| with(idle, &twice)),
+        ("a query", &|| {
+            idle.request(Method::GET, "/assignment?x=1")
+                .header("if-none-match", &of_idle)
+        }),
+        ("a body", &|| with(idle, &of_idle).body("{}")),
+        ("an encoding nobody knows", &|| {
+            with(idle, &of_idle)
+                .header("content-encoding", "rot13")
+                .body("{}")
+        }),
+        ("HEAD", &|| {
+            idle.request(Method::HEAD, "/assignment")
+                .header("if-none-match", &of_idle)
+        }),
+        ("POST", &|| idle.request(Method::POST, "/assignment")),
+        ("another path", &|| {
+            idle.request(Method::GET, "/assignment/")
+        }),
+        ("no token", &|| {
+            lab.wire().request(Method::GET, "/assignment")
+        }),
+        ("a token of nobody", &|| {
+            lab.wire()
+                .request(Method::GET, "/assignment")
+                .bearer_auth("a.b.c")
+        }),
+        ("another scheme", &|| {
+            lab.wire()
+                .request(Method::GET, "/assignment")
+                .basic_auth("x", Some("y"))
+        }),
+    ] {
+        let (short, _) = both_ways(&lab, what, make).await;
+        statuses.push(short.status);
+    }
+    assert_eq!(
+        statuses,
+        [
+            304, 304, 200, 200, 200, 200, 304, 304, 415, 304, 405, 404, 401, 401, 401
+        ]
+    );
+    lab.jump(TimeDelta::hours(13));
+    let (late, _) = both_ways(&lab, "an expired token", || with(idle, &of_idle)).await;
+    assert_eq!(late.status, 401);
+}
+
+#[tokio::test]
+async fn what_rests_is_answered_from_memory_like_from_the_database() {
+    let mut lab = Lab::start().await;
+    let pilot = lab.ring("pilot", 3).await;
+    let [done, fresh, begun] = [&pilot.devices[0], &pilot.devices[1], &pilot.devices[2]];
+    let rollout = lab.rollout("KB5079391").await;
+    let permit = done.permit(rollout).await;
+    done.finish(rollout, permit, "26100.8037").await;
+    begun.make_ready(rollout).await;
+    let cancel = Input::Cancel {
+        by: lab.people.admin,
+        reason: "another one comes".into(),
+    };
+    lab.apply(rollout, cancel).await.unwrap();
+    lab.settle().await;
+    // A server that has just loaded everything, and one that saw it happen.
+    lab.add_node().await;
+    for device in [done, fresh, begun] {
+        let asked = device.look().await;
+        let remembered = device.look().await;
+        let loaded = device.look_at(&lab.nodes[1].wire).await;
+        assert_eq!(asked.assignment, remembered.assignment);
+        assert_eq!(asked.assignment, loaded.assignment);
+    }
+    for (device, rests) in [(done, true), (fresh, true), (begun, false)] {
+        let sql = "SELECT device_no::bigint FROM device WHERE id::text = $1";
+        let no = lab.number(sql, &device.id.to_string()).await;
+        for node in &lab.nodes {
+            let glance = node.app.picture.glance(no.try_into().unwrap());
+            assert_eq!(glance.unwrap().at_rest, rests);
+        }
+    }
+    // A new inventory is in the very next answer, whoever remembers what.
+    let before = done.look().await.assignment.unwrap().inventory_digest;
+    done.change(|i| i.free_disk_bytes -= 1).await;
+    for _ in 0..3 {
+        let now = done.look().await.assignment.unwrap().inventory_digest;
+        assert_ne!(now, before);
+        lab.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_very_many_devices_is_read_like_one_of_few() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 2).await;
+    let [moved, other] = [&broad.devices[0], &broad.devices[1]];
+    for (many, generation) in [(10, 2), (25_000, 3), (250_000, 4)] {
+        assert_eq!(other.look().await.status, 200);
+        let mut tx = lab.database.pool.begin().await.unwrap();
+        sqlx::query("UPDATE device SET generation = $2 WHERE id = $1")
+            .bind(moved.id)
+            .bind(generation)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let announced: Vec<i32> = (1..=many).collect();
+        server::store::changes::announce_devices(&mut tx, &announced, true)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        lab.nodes[0].catch_up().await;
+        assert_eq!(moved.poll().await.status, 401, "{many}");
+        assert_eq!(other.poll().await.status, 200, "{many}");
+        let app = &lab.nodes[0].app;
+        let sql = "SELECT device_no::bigint FROM device WHERE id::text = $1";
+        let no = lab.number(sql, &moved.id.to_string()).await;
+        let no = i32::try_from(no).unwrap();
+        let token = app.keys.token(no, generation, lab.clock.now()).unwrap();
+        moved.hold(&token);
+        assert_eq!(moved.look().await.status, 200, "{many}");
+    }
 }

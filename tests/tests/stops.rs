@@ -160,7 +160,10 @@ async fn invariant_22_a_revoked_device_gets_no_offer_and_adds_no_evidence() {
         events,
     };
     assert_eq!(
-        app.ingest.submit(submission).await.unwrap(),
+        app.ingest
+            .submit(submission, app.bounds.known.room())
+            .await
+            .unwrap(),
         server::ingest::Receipt::Revoked
     );
     assert_eq!(lab.counts(rollout, "broad").await, before);

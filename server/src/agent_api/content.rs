@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::identity::AgentCall;
+use super::room::busy;
 use crate::app::App;
 use crate::error::OpError;
 use crate::http::Failure;
@@ -58,6 +59,7 @@ pub async fn manifest(
     Path(digest): Path<String>,
 ) -> Result<Json<SignedManifest>, Failure> {
     let digest = hash("digest", &digest)?;
+    let _place = app.bounds.calls.enter().await.map_err(busy)?;
     let stored = sequences::by_digest(&mut *app.pool.acquire().await?, digest).await?;
     stored
         .and_then(|s| s.manifest)

@@ -12,6 +12,7 @@ use servicing::Sha256;
 use sqlx::PgConnection;
 
 use super::keys::NONCE_LASTS;
+use super::room::{StrangersRoom, busy};
 use crate::app::App;
 use crate::error::OpError;
 use crate::http::{Body, Failure};
@@ -31,6 +32,7 @@ pub async fn nonce(State(app): State<App>) -> Json<Nonce> {
 /// Enrols a device that proves possession of its key.
 pub async fn enrol(
     State(app): State<App>,
+    _room: StrangersRoom,
     Body(request): Body<EnrolRequest>,
 ) -> Result<Json<EnrolAnswer>, Failure> {
     let now = app.clock.now();
@@ -77,6 +79,7 @@ pub async fn enrol(
         agent_version: request.agent_version,
         inventory: registry::parse(&request.inventory)?,
     };
+    let _place = app.bounds.calls.enter().await.map_err(busy)?;
     let device = registry::enrol(&app.pool, &app.catalogue, &app.picture, input, now)
         .await?
         .device;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use servicing::FieldError;
 
 use super::identity::AgentCall;
+use super::room::KnownRoom;
 use crate::app::App;
 use crate::error::OpError;
 use crate::http::{Body, Failure, problem};
@@ -25,6 +26,7 @@ pub struct RawBatch {
 pub async fn take(
     State(app): State<App>,
     call: AgentCall,
+    KnownRoom(room): KnownRoom,
     Body(batch): Body<RawBatch>,
 ) -> Result<Json<EventsAnswer>, Failure> {
     let epoch = i32::try_from(batch.epoch)
@@ -37,7 +39,7 @@ pub async fn take(
         epoch,
         events: parse(&batch.events)?,
     };
-    let receipt = app.ingest.submit(submission).await.map_err(|_| {
+    let receipt = app.ingest.submit(submission, room).await.map_err(|_| {
         Failure::Unavailable(
             "Telemetry can not be stored now. Nothing was acknowledged; send it again.",
         )

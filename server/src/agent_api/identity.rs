@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::fleet::{FRESH_FOR, Glance};
@@ -21,24 +22,22 @@ pub struct AgentCall {
     pub glance: Glance,
 }
 
-impl FromRequestParts<App> for AgentCall {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let token = parts
-            .headers
+impl AgentCall {
+    /// Who calls, by the headers of the request.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthorized`], [`Failure::Unavailable`].
+    pub fn of(app: &App, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Self, Failure> {
+        let token = headers
             .get(header::AUTHORIZATION)
             .and_then(|v| v.to_str().ok())
             .and_then(|v| v.strip_prefix("Bearer "))
             .ok_or(Failure::Unauthorized(
                 "Send the access token of POST /agent/v1/token as a bearer token.",
             ))?;
-        let claims = app
-            .keys
-            .check(token, app.clock.now())
-            .ok_or(Failure::Unauthorized(
-                "The access token is not valid or has expired: ask for a new one.",
-            ))?;
+        let claims = app.keys.check(token, now).ok_or(Failure::Unauthorized(
+            "The access token is not valid or has expired: ask for a new one.",
+        ))?;
         fresh(app)?;
         let glance = app
             .picture
@@ -53,6 +52,14 @@ impl FromRequestParts<App> for AgentCall {
             generation: claims.g,
             glance,
         })
+    }
+}
+
+impl FromRequestParts<App> for AgentCall {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        Self::of(app, &parts.headers, app.clock.now())
     }
 }
 

@@ -9,11 +9,14 @@ pub mod keys;
 mod orders;
 mod permits;
 mod poll;
+mod room;
 mod token;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
+
+pub use poll::{POLL_PATH, from_memory as poll_from_memory};
 
 use crate::app::App;
 

@@ -5,46 +5,61 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::assignment::State;
 use engine::rollout::RolloutState;
-use servicing::Planned;
+use servicing::{Planned, Sha256};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::OpError;
+use crate::fleet::{Glance, Seen};
 use crate::permits::START_WITHIN;
-use crate::store::assignments::{self, Stored};
-use crate::store::devices::{self, Device};
-use crate::store::offers::{self, Offer};
-use crate::store::populations;
+use crate::store::assignments::Stored;
+use crate::store::offers::{self, Offer, Standing};
 
-/// The order for a device, with why.
+/// What is said where no stage is open for the device's ring.
+const NOT_OFFERED: &str = "Nothing is offered to this device's ring.";
+
+/// The order for a device, with why. What was seen of it is noted in the picture as of `glance`: so that it polls at
+/// the right pace, and is answered from memory next time where nothing is going on.
 ///
 /// # Errors
 /// [`OpError::NotFound`], [`OpError::Internal`].
-pub async fn for_device(app: &App, device_no: i32) -> Result<Wire, OpError> {
+pub async fn for_device(app: &App, device_no: i32, glance: &Glance) -> Result<Wire, OpError> {
     let mut conn = app.pool.acquire().await?;
-    let device = devices::by_no(&mut conn, device_no)
+    let standing = offers::standing(&mut conn, device_no)
         .await?
         .ok_or(OpError::NotFound { what: "device" })?;
-    let mine = assignments::of_device(&mut conn, device_no).await?;
-    let (order, why) = decide(app, &mut conn, &device, &mine, app.clock.now()).await?;
-    Ok(Wire {
+    let (order, why) = decide(app, &mut conn, &standing, app.clock.now()).await?;
+    let digest = &standing.inventory_digest;
+    let over = |s: &Stored| s.assignment.state.is_outcome();
+    let seen = Seen {
+        idle: matches!(order, Order::Nothing),
+        quiet: standing.assignments.iter().all(over),
+    };
+    app.picture.note(device_no, glance.version, seen, digest);
+    Ok(wire(order, why, digest))
+}
+
+/// The order for a device whose ring is offered nothing and for which everything that it began is over: the same as
+/// [`for_device`] would find.
+pub fn at_rest(inventory_digest: &Sha256) -> Wire {
+    wire(Order::Nothing, NOT_OFFERED.to_owned(), inventory_digest)
+}
+
+fn wire(order: Order, why: String, inventory_digest: &Sha256) -> Wire {
+    Wire {
         order,
         why,
-        inventory_digest: Some(hex::encode(&device.inventory_digest)),
-    })
+        inventory_digest: Some(inventory_digest.to_string()),
+    }
 }
 
 async fn decide(
     app: &App,
     conn: &mut PgConnection,
-    device: &Device,
-    mine: &[Stored],
+    device: &Standing,
     now: DateTime<Utc>,
 ) -> Result<(Order, String), OpError> {
-    let begun_stages: Vec<Uuid> = mine.iter().map(|s| s.stage).collect();
-    let offers =
-        offers::for_device(&mut *conn, device.ring_id, device.device_no, &begun_stages).await?;
+    let (mine, offers) = (&device.assignments, &device.offers);
     // What was begun is brought to its end first, also where a newer rollout waits.
     for stored in mine
         .iter()
@@ -56,16 +71,16 @@ async fn decide(
             return Ok(begun(offer, stored, now));
         }
     }
-    let mut why = "Nothing is offered to this device's ring.".to_owned();
+    let mut why = NOT_OFFERED.to_owned();
     for offer in offers.iter().filter(|o| o.open) {
         let stored = mine.iter().find(|s| s.rollout == offer.rollout);
         if stored.is_some_and(|s| s.assignment.state.is_outcome() || s.assignment.started) {
-            "The rollout is over for this device.".clone_into(&mut why);
+            if offer.of_ring {
+                "The rollout is over for this device.".clone_into(&mut why);
+            }
             continue;
         }
-        if offer.listed
-            && !populations::is_listed(&mut *conn, offer.rollout, device.device_no).await?
-        {
+        if offer.for_others {
             continue;
         }
         let sequence = app
@@ -73,7 +88,8 @@ async fn decide(
             .get(&mut *conn, offer.digest)
             .await?
             .context("a rollout without its sequence")?;
-        match servicing::plan(&sequence, &device.facts, &device.ledger) {
+        let (facts, ledger) = device.inventory()?;
+        match servicing::plan(&sequence, &facts, &ledger) {
             Planned::Steps(_) => return Ok(prepare(offer, stored)),
             Planned::NotReady(_, reasons) => {
                 let reasons = reasons
@@ -120,7 +136,7 @@ fn is_let_go(offer: &Offer, stored: &Stored) -> bool {
 
 /// A machine that was reimaged in the middle of an installation knows nothing of it: what it had begun is found by
 /// its deadline, and is not ordered again.
-fn is_of_this_incarnation(stored: &Stored, device: &Device) -> bool {
+fn is_of_this_incarnation(stored: &Stored, device: &Standing) -> bool {
     stored
         .start_by
         .is_some_and(|by| by - START_WITHIN >= device.enrolled_at)

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::identity::AgentCall;
+use super::room::KnownRoom;
 use crate::app::App;
 use crate::error::OpError;
 use crate::http::{Body, Failure};
@@ -18,6 +19,7 @@ const AHEAD: u32 = 3600;
 pub async fn ask(
     State(app): State<App>,
     call: AgentCall,
+    _room: KnownRoom,
     Body(request): Body<PermitRequest>,
 ) -> Result<Json<PermitAnswer>, Failure> {
     if request.restart_in_s > AHEAD {

@@ -1,17 +1,25 @@
 //! `GET /assignment`: the poll. An unchanged one costs a token check, an array lookup and a comparison.
+//!
+//! It has two ways in: the route, and `serve::fast_poll`, which takes only what [`from_memory`] can answer. What an
+//! ETag is, when to come again and what is said is decided here, for both.
 
-use agent_protocol::{Order, POLL_AFTER};
+use agent_protocol::{Assignment, Order, POLL_AFTER};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use rand::RngExt;
 
 use super::identity::AgentCall;
 use super::orders;
+use super::room::busy;
 use crate::app::App;
 use crate::fleet::Glance;
 use crate::http::Failure;
+
+/// Where polls go.
+pub const POLL_PATH: &str = "/agent/v1/assignment";
 
 /// Every input of the answer is in the ETag: what the ring is offered, the device's own rows, its generation.
 fn etag(glance: &Glance) -> String {
@@ -31,30 +39,50 @@ fn poll_after(app: &App, idle: bool) -> u32 {
     rand::rng().random_range(seconds - seconds / 10..=seconds + seconds / 10)
 }
 
+/// The answer that needs no query; none where the call has to be turned away or the database must be asked.
+#[must_use]
+pub fn from_memory(app: &App, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Response> {
+    let call = AgentCall::of(app, headers, now).ok()?;
+    known(app, &call, headers)
+}
+
+fn known(app: &App, call: &AgentCall, headers: &HeaderMap) -> Option<Response> {
+    let glance = &call.glance;
+    let etag = etag(glance);
+    let unchanged = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|v| v.as_bytes() == etag.as_bytes());
+    if unchanged {
+        let response = StatusCode::NOT_MODIFIED.into_response();
+        return Some(dressed(app, response, etag, glance.idle));
+    }
+    let digest = app.picture.at_rest(call.device_no, glance)?;
+    let response = Json(orders::at_rest(&digest)).into_response();
+    Some(dressed(app, response, etag, true))
+}
+
+/// With what every answer to a poll carries.
+fn dressed(app: &App, mut response: Response, etag: String, idle: bool) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(POLL_AFTER, HeaderValue::from(poll_after(app, idle)));
+    response
+}
+
 /// Answers a poll.
 pub async fn assignment(
     State(app): State<App>,
     call: AgentCall,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let etag = etag(&call.glance);
-    let unchanged = headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|v| v.as_bytes() == etag.as_bytes());
-    let (mut response, idle) = if unchanged {
-        (StatusCode::NOT_MODIFIED.into_response(), call.glance.idle)
-    } else {
-        let assignment = orders::for_device(&app, call.device_no).await?;
-        let idle = matches!(assignment.order, Order::Nothing);
-        app.picture
-            .set_idle(call.device_no, call.glance.version, idle);
-        (Json(assignment).into_response(), idle)
-    };
-    let headers = response.headers_mut();
-    headers.insert(
-        header::ETAG,
-        HeaderValue::try_from(etag).map_err(anyhow::Error::from)?,
-    );
-    headers.insert(POLL_AFTER, HeaderValue::from(poll_after(&app, idle)));
-    Ok(response)
+    if let Some(response) = known(&app, &call, &headers) {
+        return Ok(response);
+    }
+    let _place = app.bounds.polls.enter().await.map_err(busy)?;
+    let assignment: Assignment = orders::for_device(&app, call.device_no, &call.glance).await?;
+    let idle = matches!(assignment.order, Order::Nothing);
+    let response = Json(assignment).into_response();
+    Ok(dressed(&app, response, etag(&call.glance), idle))
 }

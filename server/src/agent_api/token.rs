@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::identity::fresh;
 use super::keys::TOKEN_LASTS;
+use super::room::{StrangersRoom, busy};
 use crate::app::App;
 use crate::http::{Body, Failure};
 use crate::store::devices::{self, DeviceStatus};
@@ -33,6 +34,7 @@ struct Assertion {
 /// Issues an access token.
 pub async fn issue(
     State(app): State<App>,
+    _room: StrangersRoom,
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<TokenAnswer>, Failure> {
     const WRONG: Failure = Failure::Unauthorized(
@@ -43,6 +45,7 @@ pub async fn issue(
     let claimed = jsonwebtoken::dangerous::insecure_decode::<Assertion>(&request.assertion)
         .map_err(|_| WRONG)?
         .claims;
+    let _place = app.bounds.calls.enter().await.map_err(busy)?;
     let mut conn = app.pool.acquire().await?;
     let device = devices::by_id(&mut conn, claimed.iss).await?.ok_or(WRONG)?;
     let assertion = verify(&request.assertion, &device.public_key, now).ok_or(WRONG)?;

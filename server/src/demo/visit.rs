@@ -40,7 +40,7 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://localhost:{}", listener.local_addr()?.port());
         let handle = Handle::new();
-        let router = serve::router(app.clone(), Arc::new(plain));
+        let router = serve::Front::new(app.clone(), Arc::new(plain));
         let served = tokio::spawn(serve::serve(listener, router, None, handle.clone()));
         Ok(Self {
             url,

@@ -130,7 +130,7 @@ impl World {
         let handle = Handle::new();
         let server = tokio::spawn(serve::serve(
             listener,
-            serve::router(running.app.clone(), Arc::clone(&config)),
+            serve::Front::new(running.app.clone(), Arc::clone(&config)),
             Some(tls),
             handle.clone(),
         ));

@@ -6,7 +6,6 @@
 mod deadlines;
 mod leader;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +65,6 @@ struct Chores {
     partitions: Option<DateTime<Utc>>,
     forgotten: Option<DateTime<Utc>>,
     flushed: Option<DateTime<Utc>>,
-    written: HashMap<usize, Vec<Option<DateTime<Utc>>>>,
     ticks: u32,
 }
 
@@ -89,9 +87,7 @@ impl Drivers {
                 () = self.clock.sleep(self.clock.tick()) => {}
             }
         }
-        if let Err(error) =
-            flush(&self.pool, &self.picture, self.replica, &mut chores.written).await
-        {
+        if let Err(error) = flush(&self.pool, &self.picture, self.replica).await {
             tracing::warn!(%error, "last contacts could not be written");
         }
     }
@@ -113,7 +109,7 @@ impl Drivers {
     async fn tick(&self, leader: &mut Leader, chores: &mut Chores) -> anyhow::Result<()> {
         let now = self.clock.now();
         if is_due(chores.flushed, now, TimeDelta::minutes(5)) {
-            flush(&self.pool, &self.picture, self.replica, &mut chores.written).await?;
+            flush(&self.pool, &self.picture, self.replica).await?;
             chores.flushed = Some(now);
         }
         let Some(conn) = leader.lead(&self.pool).await? else {

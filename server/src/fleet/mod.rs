@@ -6,8 +6,9 @@ mod catalogue;
 mod picture;
 mod reader;
 mod seen;
+mod slot;
 
 pub use catalogue::Catalogue;
-pub use picture::{Glance, Picture};
+pub use picture::{Glance, Picture, Seen};
 pub use reader::{CHANNEL, FRESH_FOR, Reader};
 pub use seen::flush;

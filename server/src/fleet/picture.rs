@@ -1,15 +1,18 @@
 //! Arrays by device number. Written by the reader of changes, and by this process's own commits.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
+use servicing::Sha256;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+pub use super::slot::Seen;
+use super::slot::Slot;
 use crate::store::devices::Sketch;
 use crate::store::seen::BLOCK;
 use crate::store::tracks::RingOffer;
@@ -17,33 +20,22 @@ use crate::store::tracks::RingOffer;
 /// Blocks of [`BLOCK`] devices: room for 16 million, made as devices come.
 const BLOCKS: usize = 16 * 1024;
 
-/// A device's ring where it may not work.
-const NO_RING: u32 = u32::MAX;
+/// Where minutes of contacts start: 2020-01-01.
+pub(super) const SEEN_FROM: DateTime<Utc> =
+    DateTime::from_timestamp(1_577_836_800, 0).expect("a date");
 
-/// Where the minutes of [`Slot::seen`] start: 2020-01-01.
-const SEEN_FROM: DateTime<Utc> = DateTime::from_timestamp(1_577_836_800, 0).expect("a date");
-
-/// One device: 32 bytes.
 #[derive(Debug)]
-struct Slot {
-    /// Number of the last change in the device's lane: part of the ETag.
-    version: AtomicI64,
-    /// The version whose answer was "nothing to do": such a device polls slowly.
-    idle_version: AtomicI64,
-    generation: AtomicI32,
-    ring: AtomicU32,
-    /// Service minutes since [`SEEN_FROM`].
-    seen: AtomicU32,
+struct Block {
+    slots: Box<[Slot]>,
+    /// Somebody was heard of since the block was written down.
+    heard: AtomicBool,
 }
 
-impl Slot {
+impl Block {
     fn new() -> Self {
         Self {
-            version: AtomicI64::new(0),
-            idle_version: AtomicI64::new(-1),
-            generation: AtomicI32::new(0),
-            ring: AtomicU32::new(NO_RING),
-            seen: AtomicU32::new(0),
+            slots: (0..BLOCK).map(|_| Slot::default()).collect(),
+            heard: AtomicBool::new(false),
         }
     }
 }
@@ -65,14 +57,18 @@ pub struct Glance {
     pub version: i64,
     /// Nothing is going on for it.
     pub idle: bool,
+    /// Its ring is offered nothing, and everything that it began is known to be over.
+    pub at_rest: bool,
 }
 
 /// The picture of one replica.
 pub struct Picture {
-    blocks: Box<[OnceLock<Box<[Slot]>>]>,
+    blocks: Box<[OnceLock<Block>]>,
     rings: ArcSwap<Rings>,
-    /// Start of the last successful read of changes. Real time: this is about the machine, not about rollouts.
-    read_at: RwLock<Option<Instant>>,
+    /// When this picture was begun. Real time: its age is about the machine, not about rollouts.
+    begun_at: Instant,
+    /// Start of the last successful read of changes, nanoseconds after `begun_at` and at least 1; 0 before the first.
+    read_at: AtomicU64,
     reads: AtomicU64,
     /// Service minutes since [`SEEN_FROM`], 0 before the first tick.
     service_minutes: AtomicU32,
@@ -87,7 +83,8 @@ impl Default for Picture {
         Self {
             blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
             rings: ArcSwap::default(),
-            read_at: RwLock::new(None),
+            begun_at: Instant::now(),
+            read_at: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             service_minutes: AtomicU32::new(0),
             wake: Notify::new(),
@@ -108,18 +105,20 @@ impl Picture {
         self.changed.subscribe()
     }
 
-    fn slot(&self, device_no: i32) -> Option<&Slot> {
+    fn block(&self, device_no: i32) -> Option<(&Block, &Slot)> {
         let no = usize::try_from(device_no).ok()?;
-        self.blocks.get(no / BLOCK)?.get()?.get(no % BLOCK)
+        let block = self.blocks.get(no / BLOCK)?.get()?;
+        Some((block, block.slots.get(no % BLOCK)?))
+    }
+
+    fn slot(&self, device_no: i32) -> Option<&Slot> {
+        self.block(device_no).map(|(_, slot)| slot)
     }
 
     fn slot_or_new(&self, device_no: i32) -> Option<&Slot> {
         let no = usize::try_from(device_no).ok()?;
-        let block = self
-            .blocks
-            .get(no / BLOCK)?
-            .get_or_init(|| (0..BLOCK).map(|_| Slot::new()).collect());
-        block.get(no % BLOCK)
+        let block = self.blocks.get(no / BLOCK)?.get_or_init(Block::new);
+        block.slots.get(no % BLOCK)
     }
 
     /// What a poll needs of an admitted device; none for one that is unknown, waits or was revoked.
@@ -127,34 +126,43 @@ impl Picture {
     pub fn glance(&self, device_no: i32) -> Option<Glance> {
         let slot = self.slot(device_no)?;
         // The version is read first: an answer built from newer content under an older ETag is only asked again.
-        let version = slot.version.load(Ordering::Acquire);
+        let (version, seen) = slot.version();
         let rings = self.rings.load();
-        let ring = rings
-            .rings
-            .get(usize::try_from(slot.ring.load(Ordering::Acquire)).ok()?)?;
+        let ring = rings.rings.get(usize::try_from(slot.ring()?).ok()?)?;
         Some(Glance {
-            generation: slot.generation.load(Ordering::Acquire),
+            generation: slot.generation(),
             ring_epoch: ring.epoch,
             version,
-            idle: !ring.open || slot.idle_version.load(Ordering::Relaxed) == version,
+            idle: !ring.open || seen.idle,
+            at_rest: !ring.open && seen.quiet,
         })
     }
 
-    /// Remembers that the answer for this version was "nothing to do".
-    pub fn set_idle(&self, device_no: i32, version: i64, idle: bool) {
+    /// The inventory digest of a device for which nothing is going on: its ring is offered nothing, and everything
+    /// that it began is over. None where that is not known as of this glance.
+    #[must_use]
+    pub fn at_rest(&self, device_no: i32, glance: &Glance) -> Option<Sha256> {
+        let slot = self.slot(device_no).filter(|_| glance.at_rest)?;
+        let digest = slot.digest()?;
+        // A change that came in between could have brought another digest.
+        (slot.version().0 == glance.version).then_some(digest)
+    }
+
+    /// Remembers what a query found for this version of a device.
+    pub fn note(&self, device_no: i32, version: i64, seen: Seen, digest: &Sha256) {
         if let Some(slot) = self.slot(device_no) {
-            slot.idle_version
-                .store(if idle { version } else { -1 }, Ordering::Relaxed);
+            // What is in memory is as old as the last change that was read, the row may be newer.
+            let quiet = seen.quiet && slot.digest().as_ref() == Some(digest);
+            slot.note(version, Seen { quiet, ..seen });
         }
     }
 
     /// Notes contact, on the service clock as it was read last: deadlines compare it with that one.
     pub fn touch(&self, device_no: i32) {
-        if let Some(slot) = self.slot(device_no) {
-            slot.seen.store(
-                self.service_minutes.load(Ordering::Relaxed),
-                Ordering::Relaxed,
-            );
+        if let Some((block, slot)) = self.block(device_no)
+            && slot.touch(self.service_minutes.load(Ordering::Relaxed))
+        {
+            block.heard.store(true, Ordering::Release);
         }
     }
 
@@ -167,44 +175,58 @@ impl Picture {
     /// Last contact with this replica.
     #[must_use]
     pub fn last_seen(&self, device_no: i32) -> Option<DateTime<Utc>> {
-        match self.slot(device_no)?.seen.load(Ordering::Relaxed) {
+        match self.slot(device_no)?.seen() {
             0 => None,
             minutes => Some(SEEN_FROM + TimeDelta::minutes(i64::from(minutes))),
         }
     }
 
-    /// Last contacts of every block that exists: block number and time per device.
-    #[must_use]
-    pub fn seen_blocks(&self) -> Vec<(usize, Vec<Option<DateTime<Utc>>>)> {
-        let at = |slot: &Slot| match slot.seen.load(Ordering::Relaxed) {
-            0 => None,
-            minutes => Some(SEEN_FROM + TimeDelta::minutes(i64::from(minutes))),
-        };
-        self.blocks
-            .iter()
-            .enumerate()
-            .filter_map(|(i, block)| Some((i, block.get()?.iter().map(at).collect())))
+    /// Takes the blocks in which somebody was heard of since they were taken last: block number, and per device the
+    /// minutes since [`SEEN_FROM`], 0 for none.
+    pub(super) fn take_heard(&self) -> Vec<(usize, Vec<u32>)> {
+        let blocks = self.blocks.iter().enumerate();
+        blocks
+            .filter_map(|(i, block)| Some((i, block.get()?)))
+            .filter(|(_, block)| block.heard.swap(false, Ordering::AcqRel))
+            .map(|(i, block)| (i, block.slots.iter().map(Slot::seen).collect()))
             .collect()
+    }
+
+    /// Gives back a block that could not be written.
+    pub(super) fn give_back(&self, block: usize) {
+        if let Some(block) = self.blocks.get(block).and_then(OnceLock::get) {
+            block.heard.store(true, Ordering::Release);
+        }
     }
 
     /// Puts a device's own row into the picture.
     pub fn place(&self, sketch: &Sketch) {
         let ring = self.rings.load().index.get(&sketch.ring_id).copied();
         if let Some(slot) = self.slot_or_new(sketch.device_no) {
-            slot.generation.store(sketch.generation, Ordering::Release);
-            slot.ring.store(
-                ring.filter(|_| sketch.admitted).unwrap_or(NO_RING),
-                Ordering::Release,
-            );
+            let ring = ring.filter(|_| sketch.admitted);
+            slot.place(sketch.generation, ring, &sketch.inventory_digest);
         }
     }
 
     /// Moves devices to a version. Applying one twice, or an older one late, changes nothing.
     pub fn advance(&self, device_nos: &[i32], version: i64) {
-        for device_no in device_nos {
-            if let Some(slot) = self.slot_or_new(*device_no) {
-                slot.version.fetch_max(version, Ordering::AcqRel);
-            }
+        for slot in device_nos.iter().filter_map(|d| self.slot_or_new(*d)) {
+            slot.advance(version, false);
+        }
+    }
+
+    /// The same for a change of the devices' own rows, read in its turn: their assignments stay what they were.
+    pub(super) fn advance_registry(&self, device_nos: &[i32], version: i64) {
+        for slot in device_nos.iter().filter_map(|d| self.slot_or_new(*d)) {
+            slot.advance(version, true);
+        }
+    }
+
+    /// A device as it was loaded: everything that it began is over, or not.
+    pub(super) fn loaded(&self, device_no: i32, version: i64, quiet: bool) {
+        if let Some(slot) = self.slot(device_no) {
+            slot.advance(version, false);
+            slot.note(version, Seen { idle: false, quiet });
         }
     }
 
@@ -232,19 +254,23 @@ impl Picture {
 
     /// Notes a successful read of changes that began at `started`.
     pub fn read_done(&self, started: Instant) {
-        if let Ok(mut at) = self.read_at.write() {
-            *at = Some(at.map_or(started, |a| a.max(started)));
-        }
+        let after = started.saturating_duration_since(self.begun_at).as_nanos();
+        let after = u64::try_from(after).unwrap_or(u64::MAX).max(1);
+        self.read_at.fetch_max(after, Ordering::AcqRel);
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How old the picture is; none while it was never loaded.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.read_at
-            .read()
-            .ok()
-            .and_then(|at| at.map(|a| a.elapsed()))
+        match self.read_at.load(Ordering::Acquire) {
+            0 => None,
+            after => Some(
+                self.begun_at
+                    .elapsed()
+                    .saturating_sub(Duration::from_nanos(after)),
+            ),
+        }
     }
 
     /// Successful reads so far.
@@ -279,6 +305,7 @@ mod tests {
             ring_id: Uuid::from_u128(1),
             generation: 1,
             admitted: true,
+            inventory_digest: Sha256::from_bytes([7; 32]),
         });
         picture.advance(&[7], 12);
         picture.advance(&[7], 11);
@@ -294,6 +321,7 @@ mod tests {
             ring_id: Uuid::from_u128(2),
             generation: 1,
             admitted: true,
+            inventory_digest: Sha256::from_bytes([7; 32]),
         });
         picture.place_rings(vec![offer(2, 5), offer(1, 3)]);
         assert_eq!(picture.glance(7).map(|g| g.ring_epoch), Some(5));
@@ -308,6 +336,7 @@ mod tests {
             ring_id: Uuid::from_u128(1),
             generation: 2,
             admitted: false,
+            inventory_digest: Sha256::from_bytes([7; 32]),
         });
         assert_eq!(picture.glance(7), None);
         assert_eq!(picture.glance(8), None);

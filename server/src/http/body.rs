@@ -1,13 +1,18 @@
 //! JSON bodies whose errors name the field.
 
+use std::error::Error;
+
+use axum::RequestExt;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::Failure;
 use crate::error::OpError;
+use crate::room::{Full, Room};
 
 /// A JSON body, parsed strictly. A wrong one is answered with the path of the field and what was expected.
 #[derive(Debug)]
@@ -31,15 +36,59 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 "The body must be application/json.".into(),
             ));
         }
+        if let Some(room) = request.extensions().get::<Room>().cloned() {
+            return Ok(Self(parse_json(&read(request, &room).await?)?));
+        }
         let bytes = Bytes::from_request(request, state).await.map_err(|e| {
             if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Failure::TooLarge("The body is larger than this call takes.".into())
+                too_large()
             } else {
-                Failure::Op(OpError::field("body", "a complete body"))
+                incomplete()
             }
         })?;
         Ok(Self(parse_json(&bytes)?))
     }
+}
+
+/// Reads a body of which every byte counts from the moment it arrives: many slow ones are as large as few fast ones.
+async fn read(request: Request, room: &Room) -> Result<Vec<u8>, Failure> {
+    let mut body = request.with_limited_body().into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| {
+            if is_too_large(&e) {
+                too_large()
+            } else {
+                incomplete()
+            }
+        })?;
+        if let Ok(data) = frame.into_data() {
+            room.take(data.len()).map_err(|Full| {
+                Failure::Unavailable("Too much is being taken in at once. Send it again later.")
+            })?;
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes)
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn too_large() -> Failure {
+    Failure::TooLarge("The body is larger than this call takes.".into())
+}
+
+fn incomplete() -> Failure {
+    Failure::Op(OpError::field("body", "a complete body"))
 }
 
 /// Parses JSON; the error names the field's path and what was expected there.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::SharedClock;
 use crate::control::IngestHealth;
 use crate::fleet::Picture;
+use crate::room::Room;
 use crate::store::changes::{DEVICE_LANES, lane_of};
 
 pub use report::{ParsedEvent, parse_event, report_of};
@@ -100,6 +101,8 @@ impl Work {
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) reply: oneshot::Sender<Result<Receipt, NotTaken>>,
+    /// Its bytes count until they are committed, also where nobody waits for the answer any more.
+    pub(crate) _room: Option<Room>,
 }
 
 /// Where reports are handed in.
@@ -155,12 +158,12 @@ impl Ingest {
         (Self { lanes }, tasks)
     }
 
-    /// Hands in a device's reports and waits for the commit.
+    /// Hands in a device's reports and waits for the commit. `room` is what they took of memory.
     ///
     /// # Errors
     /// [`NotTaken`]: nothing was stored, or it is not known; sending again is harmless.
-    pub async fn submit(&self, submission: Submission) -> Result<Receipt, NotTaken> {
-        self.send(Work::Events(submission)).await
+    pub async fn submit(&self, submission: Submission, room: Room) -> Result<Receipt, NotTaken> {
+        self.send(Work::Events(submission), Some(room)).await
     }
 
     /// Lets the deadline tick look at an assignment.
@@ -173,19 +176,23 @@ impl Ingest {
         device_no: i32,
         contact_at: Option<DateTime<Utc>>,
     ) -> Result<Receipt, NotTaken> {
-        self.send(Work::Deadline {
+        let look = Work::Deadline {
             rollout,
             device_no,
             contact_at,
-        })
-        .await
+        };
+        self.send(look, None).await
     }
 
-    async fn send(&self, work: Work) -> Result<Receipt, NotTaken> {
+    async fn send(&self, work: Work, room: Option<Room>) -> Result<Receipt, NotTaken> {
         let lane = usize::try_from(lane_of(work.device_no()) - 1).unwrap_or(0);
         let (reply, answer) = oneshot::channel();
         self.lanes[lane]
-            .try_send(Job { work, reply })
+            .try_send(Job {
+                work,
+                reply,
+                _room: room,
+            })
             .map_err(|e| match e {
                 mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
                 mpsc::error::TrySendError::Closed(_) => NotTaken::Unavailable,

@@ -11,7 +11,7 @@ use super::population;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::store::devices::{self, Device, DeviceStatus};
-use crate::store::{audit, changes, cohorts, enrolment, service_clock};
+use crate::store::{audit, changes, cohorts, enrolment, service_clock, sha256};
 
 /// Serials that vendors leave in place of one: they are nobody's.
 const PLACEHOLDERS: [&str; 9] = [
@@ -237,12 +237,15 @@ async fn record(
 
 /// The local picture learns of it before the answer goes out: the device may poll at once.
 fn tell(picture: &Picture, device: &Device, announced: changes::Announced) {
-    picture.place(&devices::Sketch {
-        device_no: device.device_no,
-        ring_id: device.ring_id,
-        generation: device.generation,
-        admitted: device.status == DeviceStatus::Admitted,
-    });
+    if let Ok(inventory_digest) = sha256(&device.inventory_digest) {
+        picture.place(&devices::Sketch {
+            device_no: device.device_no,
+            ring_id: device.ring_id,
+            generation: device.generation,
+            admitted: device.status == DeviceStatus::Admitted,
+            inventory_digest,
+        });
+    }
     for (_, n, device_nos) in announced {
         picture.advance(&device_nos, n);
     }

@@ -121,7 +121,8 @@ fn state(word: &str, step: i16, code: Option<i32>) -> anyhow::Result<State> {
     )
 }
 
-struct Row {
+#[derive(Debug, Deserialize)]
+pub(super) struct Row {
     rollout_id: Uuid,
     device_no: i32,
     stage_id: Uuid,

@@ -9,22 +9,33 @@ use uuid::Uuid;
 /// Devices in one block.
 pub const BLOCK: usize = 1024;
 
-/// Writes a block of this replica: minutes since `base` per device, 0 for none.
+/// A block as it is written: minutes since `base` per device, 0 for none.
+#[derive(Debug)]
+pub struct Written {
+    /// Number of the block.
+    pub shard: i32,
+    /// Where minutes start.
+    pub base: DateTime<Utc>,
+    /// Per device.
+    pub minutes: Vec<u16>,
+}
+
+/// Writes blocks of this replica.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn save(
-    conn: &mut PgConnection,
-    replica: Uuid,
-    shard: i32,
-    base: DateTime<Utc>,
-    minutes: &[u16],
-) -> sqlx::Result<()> {
-    let bytes: Vec<u8> = minutes.iter().flat_map(|m| m.to_le_bytes()).collect();
+pub async fn save(conn: &mut PgConnection, replica: Uuid, blocks: &[Written]) -> sqlx::Result<()> {
+    let shards: Vec<i32> = blocks.iter().map(|b| b.shard).collect();
+    let bases: Vec<DateTime<Utc>> = blocks.iter().map(|b| b.base).collect();
+    let minutes: Vec<Vec<u8>> = blocks
+        .iter()
+        .map(|b| b.minutes.iter().flat_map(|m| m.to_le_bytes()).collect())
+        .collect();
     sqlx::query!(
-        "INSERT INTO seen (replica, shard, base, minutes) VALUES ($1, $2, $3, $4)
+        "INSERT INTO seen (replica, shard, base, minutes)
+         SELECT $1, * FROM UNNEST($2::int[], $3::timestamptz[], $4::bytea[])
          ON CONFLICT (replica, shard) DO UPDATE SET base = excluded.base, minutes = excluded.minutes",
-        replica, shard, base, bytes,
+        replica, &shards, &bases, &minutes,
     )
     .execute(conn)
     .await?;

@@ -18,6 +18,6 @@ pub use registry::{
     new_epoch, save, suspect_clone, track_of,
 };
 pub use search::{Group, Heard, Search};
-pub use sketches::{Sketch, sketch_page, sketches};
+pub use sketches::{Sketch, each_sketch, sketches, unfinished};
 pub use summary::{Summary, summaries};
 pub use walk::{Enough, Hits, hits};
