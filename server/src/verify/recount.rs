@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use agent_protocol::EventKind;
 use engine::assignment::{Assignment, Report, State, fold};
 use engine::evidence::{Counts, Delta};
 use engine::ids::CohortId;
 use serde::Deserialize;
-use serde_json::json;
 use servicing::Build;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::ingest::report_of;
+use crate::ingest::{parse_kind, report_of};
 use crate::store::count;
 use crate::store::events::{self, LoggedEvent, PERMITTED};
 
@@ -161,12 +159,12 @@ fn report(event: &LoggedEvent) -> anyhow::Result<Option<Report>> {
         "overdue" if event.epoch == 0 => Some(Report::Overdue),
         "hang_suspected" if event.epoch == 0 => Some(Report::HangSuspected),
         "lost" if event.epoch == 0 => Some(Report::Lost),
-        kind => match EventKind::deserialize(json!({ "kind": kind, "body": event.body })) {
-            Ok(kind) => report_of(&kind)
+        kind => match parse_kind(kind, &event.body.to_string()) {
+            Ok(Some(kind)) => report_of(&kind)
                 .map_err(|(field, expected)| anyhow::anyhow!("{field}: {expected}"))?
                 .map(|(_, r)| r),
             // A kind that this server does not know counts as nothing.
-            Err(_) => None,
+            Ok(None) | Err(_) => None,
         },
     })
 }

@@ -1,5 +1,6 @@
 //! Devices: who they are, what they really have, and which of them a query takes.
 
+mod askers;
 mod places;
 mod query;
 mod registry;
@@ -8,6 +9,7 @@ mod sketches;
 mod summary;
 mod terms;
 
+pub use askers::{Applicant, applicants};
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{
