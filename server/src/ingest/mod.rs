@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,6 +25,12 @@ pub use report::{ParsedEvent, parse_event, parse_kind, report_of};
 
 /// Requests that may wait in a lane. More are turned away: a slow database must not pile up memory.
 const QUEUE: usize = 4096;
+
+/// KiB of reports that may wait in a lane or be written by it: requests differ in size by three orders of magnitude.
+const QUEUE_KIB: usize = 32 * 1024;
+
+/// What an event takes beside its body, in bytes.
+const EVENT: usize = 160;
 
 /// Reports of one device.
 #[derive(Debug, Clone)]
@@ -95,17 +101,60 @@ impl Work {
             Self::Deadline { device_no, .. } => *device_no,
         }
     }
+
+    fn kib(&self) -> u32 {
+        let bytes = match self {
+            Self::Events(s) => s.events.iter().map(|e| e.body.len() + EVENT).sum(),
+            Self::Deadline { .. } => 0_usize,
+        };
+        u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
+    }
 }
 
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) reply: oneshot::Sender<Result<Receipt, NotTaken>>,
+    /// Given back when the job is done.
+    _room: OwnedSemaphorePermit,
+}
+
+/// Where a lane's work is handed in.
+#[derive(Clone)]
+struct Entrance {
+    queue: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+impl Entrance {
+    fn new() -> (Self, mpsc::Receiver<Job>) {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let room = Arc::new(Semaphore::new(QUEUE_KIB));
+        (Self { queue, room }, jobs)
+    }
+
+    fn hand_in(
+        &self,
+        work: Work,
+    ) -> Result<oneshot::Receiver<Result<Receipt, NotTaken>>, NotTaken> {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(work.kib());
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            work,
+            reply,
+            _room: room.map_err(|_| NotTaken::Busy)?,
+        };
+        self.queue.try_send(job).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Unavailable,
+        })?;
+        Ok(answer)
+    }
 }
 
 /// Where reports are handed in.
 #[derive(Clone)]
 pub struct Ingest {
-    lanes: Vec<mpsc::Sender<Job>>,
+    lanes: Vec<Entrance>,
 }
 
 /// What every lane needs.
@@ -143,8 +192,8 @@ impl Ingest {
         let mut lanes = Vec::new();
         let mut tasks = Vec::new();
         for lane in 1..=DEVICE_LANES {
-            let (sender, receiver) = mpsc::channel(QUEUE);
-            lanes.push(sender);
+            let (entrance, receiver) = Entrance::new();
+            lanes.push(entrance);
             tasks.push(tokio::spawn(lane::run(
                 shared.clone(),
                 lane,
@@ -183,13 +232,55 @@ impl Ingest {
 
     async fn send(&self, work: Work) -> Result<Receipt, NotTaken> {
         let lane = usize::try_from(lane_of(work.device_no()) - 1).unwrap_or(0);
-        let (reply, answer) = oneshot::channel();
-        self.lanes[lane]
-            .try_send(Job { work, reply })
-            .map_err(|e| match e {
-                mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-                mpsc::error::TrySendError::Closed(_) => NotTaken::Unavailable,
-            })?;
+        let answer = self.lanes[lane].hand_in(work)?;
         answer.await.unwrap_or(Err(NotTaken::Unavailable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(bytes: usize) -> Work {
+        let event = ParsedEvent {
+            seq: 1,
+            kind: "heartbeat".into(),
+            hash: 0,
+            body: "x".repeat(bytes),
+            report: None,
+            not_ready: None,
+        };
+        Work::Events(Submission {
+            device_no: 1,
+            generation: 1,
+            epoch: 1,
+            events: vec![event],
+        })
+    }
+
+    #[test]
+    fn large_reports_fill_a_lane_before_there_are_many_of_them() {
+        let (entrance, mut jobs) = Entrance::new();
+        let large = 1024 * 1024;
+        let taken = (0..QUEUE)
+            .take_while(|_| entrance.hand_in(reports(large)).is_ok())
+            .count();
+        assert_eq!(taken, QUEUE_KIB / 1025);
+        assert_eq!(
+            entrance.hand_in(reports(large)).unwrap_err(),
+            NotTaken::Busy
+        );
+        // One is done, and there is room for another.
+        drop(jobs.try_recv().unwrap());
+        assert!(entrance.hand_in(reports(large)).is_ok());
+    }
+
+    #[test]
+    fn small_reports_fill_it_by_their_number() {
+        let (entrance, _jobs) = Entrance::new();
+        let taken = (0..=QUEUE)
+            .take_while(|_| entrance.hand_in(reports(10)).is_ok())
+            .count();
+        assert_eq!(taken, QUEUE);
     }
 }

@@ -139,7 +139,9 @@ fn plain(error: &serde_json::Error) -> String {
 /// # Errors
 /// What is wrong with the fields.
 pub fn parse_kind(kind: &str, body: &str) -> Result<Option<EventKind>, serde_json::Error> {
-    match serde_json::from_str(&format!(r#"{{"kind":"{kind}","body":{body}}}"#)) {
+    let mut text = String::with_capacity(kind.len() + body.len() + 32);
+    text.extend([r#"{"kind":""#, kind, r#"","body":"#, body, "}"]);
+    match serde_json::from_str(&text) {
         Ok(kind) => Ok(Some(kind)),
         Err(e) if e.to_string().starts_with("unknown variant") => Ok(None),
         Err(e) => Err(e),

@@ -271,6 +271,19 @@ pub async fn of_rollouts(
         .collect())
 }
 
+/// How long making or dropping a partition waits for its locks. Whoever reads or writes the log queues up behind it:
+/// a recount that reads for minutes would stop telemetry for as long. It is tried again at the next tick.
+const LOCK_TIMEOUT: &str = "200ms";
+
+/// Whether a statement gave up because others held what it had to lock.
+#[must_use]
+pub fn is_lock_timeout(error: &anyhow::Error) -> bool {
+    let database = error
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error);
+    database.is_some_and(|e| e.code().as_deref() == Some("55P03"))
+}
+
 /// Makes the partitions of a day and of the days after it. Names are `event_YYYYMMDD`.
 ///
 /// # Errors
@@ -299,7 +312,8 @@ pub async fn make_partitions(
         // string of statements is one transaction; the name is made of digits.
         let (from, to) = (format!("{day} 00:00:00+00"), format!("{next} 00:00:00+00"));
         let statement = format!(
-            "LOCK TABLE event_default IN ACCESS EXCLUSIVE MODE;
+            "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
+             LOCK TABLE event_default IN ACCESS EXCLUSIVE MODE;
              CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS);
              WITH moved AS (DELETE FROM event_default WHERE received_at >= '{from}' AND received_at < '{to}' RETURNING *)
                  INSERT INTO {name} SELECT * FROM moved;
@@ -346,7 +360,8 @@ pub async fn drop_partitions(
         let day = NaiveDate::parse_from_str(name.trim_start_matches("event_"), "%Y%m%d")?;
         if day < before {
             // The name matched the pattern above: letters, an underscore and digits alone.
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TABLE {name}")))
+            let statement = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TABLE {name}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
                 .execute(&mut *conn)
                 .await?;
             dropped.push(name);
