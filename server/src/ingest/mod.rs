@@ -21,7 +21,7 @@ use crate::control::IngestHealth;
 use crate::fleet::Picture;
 use crate::store::changes::{DEVICE_LANES, lane_of};
 
-pub use report::{ParsedEvent, parse_event, parse_kind, report_of};
+pub use report::{ParsedEvent, parse_event, report_of};
 
 /// Requests that may wait in a lane. More are turned away: a slow database must not pile up memory.
 const QUEUE: usize = 4096;

@@ -135,10 +135,7 @@ fn plain(error: &serde_json::Error) -> String {
 }
 
 /// The kind with its fields, from a word and a JSON object; none for a kind that this server does not know.
-///
-/// # Errors
-/// What is wrong with the fields.
-pub fn parse_kind(kind: &str, body: &str) -> Result<Option<EventKind>, serde_json::Error> {
+fn parse_kind(kind: &str, body: &str) -> Result<Option<EventKind>, serde_json::Error> {
     let mut text = String::with_capacity(kind.len() + body.len() + 32);
     text.extend([r#"{"kind":""#, kind, r#"","body":"#, body, "}"]);
     match serde_json::from_str(&text) {

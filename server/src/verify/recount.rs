@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use agent_protocol::EventKind;
 use engine::assignment::{Assignment, Report, State, fold};
 use engine::evidence::{Counts, Delta};
 use engine::ids::CohortId;
 use serde::Deserialize;
+use serde::de::value::MapDeserializer;
+use serde_json::Value;
 use servicing::Build;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::ingest::{parse_kind, report_of};
+use crate::ingest::report_of;
 use crate::store::count;
 use crate::store::events::{self, LoggedEvent, PERMITTED};
 
@@ -159,14 +162,21 @@ fn report(event: &LoggedEvent) -> anyhow::Result<Option<Report>> {
         "overdue" if event.epoch == 0 => Some(Report::Overdue),
         "hang_suspected" if event.epoch == 0 => Some(Report::HangSuspected),
         "lost" if event.epoch == 0 => Some(Report::Lost),
-        kind => match parse_kind(kind, &event.body.to_string()) {
-            Ok(Some(kind)) => report_of(&kind)
+        kind => match kind_of(kind, &event.body) {
+            Ok(kind) => report_of(&kind)
                 .map_err(|(field, expected)| anyhow::anyhow!("{field}: {expected}"))?
                 .map(|(_, r)| r),
             // A kind that this server does not know counts as nothing.
-            Ok(None) | Err(_) => None,
+            Err(_) => None,
         },
     })
+}
+
+/// The kind with its fields, read where they lie: there may be millions.
+fn kind_of(kind: &str, body: &Value) -> Result<EventKind, serde_json::Error> {
+    let kind = Value::from(kind);
+    let parts = [("kind", &kind), ("body", body)];
+    EventKind::deserialize(MapDeserializer::new(parts.into_iter()))
 }
 
 fn each(counters: &mut Counters, permitted: &Permitted, apply: impl Fn(&mut Counts)) {
