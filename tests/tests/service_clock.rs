@@ -121,9 +121,9 @@ async fn a_long_read_of_the_log_holds_up_neither_the_clock_nor_telemetry() {
         .unwrap();
     // Tomorrow's partitions can not be made meanwhile.
     lab.pass(TimeDelta::days(2)).await;
-    broad.devices[0]
-        .report(&[kinds::heartbeat("still here")])
-        .await;
+    let device = &broad.devices[0];
+    device.sign_in().await;
+    device.report(&[kinds::heartbeat("still here")]).await;
     lab.pass(TimeDelta::minutes(1)).await;
     tx.commit().await.unwrap();
     tests::eventually("the partitions are made", async || {
