@@ -3,15 +3,16 @@
 //! Keys are sorted by their bytes whatever the map's own order, there is no white space, numbers are written
 //! as `serde_json` writes them (shortest form that reads back).
 
+use serde::Serialize;
 use serde_json::Value;
 use servicing::Sha256;
 
 /// The canonical bytes of a value.
 #[must_use]
 pub fn to_vec(value: &Value) -> Vec<u8> {
-    let mut out = String::new();
-    write(value, &mut out);
-    out.into_bytes()
+    let mut out = Vec::new();
+    append(value, &mut out);
+    out
 }
 
 /// SHA-256 over the canonical bytes of a value.
@@ -20,34 +21,50 @@ pub fn hash(value: &Value) -> Sha256 {
     Sha256::of(&to_vec(value))
 }
 
-fn write(value: &Value, out: &mut String) {
+/// Appends the canonical bytes of a value.
+pub fn append(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                write(item, out);
+                append(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(key, _)| key.as_bytes());
-            out.push('{');
-            for (i, (key, item)) in fields.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                write(item, out);
+            out.push(b'{');
+            // Mostly the map keeps its keys sorted itself.
+            if fields.keys().is_sorted() {
+                append_fields(fields.iter(), out);
+            } else {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(key, _)| key.as_bytes());
+                append_fields(fields.into_iter(), out);
             }
-            out.push('}');
+            out.push(b'}');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        Value::String(text) => append_scalar(text, out),
+        scalar => append_scalar(scalar, out),
     }
+}
+
+fn append_fields<'a>(fields: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut Vec<u8>) {
+    for (i, (key, item)) in fields.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        append_scalar(key, out);
+        out.push(b':');
+        append(item, out);
+    }
+}
+
+fn append_scalar<T: Serialize + ?Sized>(scalar: &T, out: &mut Vec<u8>) {
+    // Writing to memory does not fail, and a scalar has no key that could be of a wrong type.
+    let _infallible = serde_json::to_writer(out, scalar);
 }
 
 #[cfg(test)]

@@ -305,3 +305,44 @@ async fn a_machine_that_another_authority_updates_waits_and_is_told_why() {
     }
     assert_eq!(lab.counts(rollout, "broad").await.started, 0);
 }
+
+#[tokio::test]
+async fn a_no_waits_for_no_lock_and_a_yes_does() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 2).await;
+    let rollout = lab.rollout_with(KB, |_| at_once(1)).await;
+    let [holder, late] = &broad.devices[..] else {
+        panic!("two devices");
+    };
+    assert_eq!(holder.permit(rollout).await, 1);
+    late.make_ready(rollout).await;
+    assert!(matches!(late.ask(rollout).await, PermitAnswer::Wait { .. }));
+
+    let mut tx = lab.database.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM stage_gate FOR UPDATE")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let soon = std::time::Duration::from_secs(20);
+    let no = tokio::time::timeout(soon, late.ask(rollout)).await;
+    assert!(matches!(no.unwrap(), PermitAnswer::Wait { .. }));
+    // Who holds a permit is told so again only while no halt can come between.
+    let mut yes = std::pin::pin!(holder.ask(rollout));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut yes).await;
+    assert!(early.is_err(), "{early:?}");
+    tx.commit().await.unwrap();
+    assert!(matches!(
+        yes.await,
+        PermitAnswer::Granted { permit_no: 1, .. }
+    ));
+
+    // A place that becomes free is seen at once, also by a server that knew the rollout as full.
+    assert!(matches!(late.ask(rollout).await, PermitAnswer::Wait { .. }));
+    holder.finish(rollout, 1, "26100.8116").await;
+    assert_eq!(late.permit(rollout).await, 1);
+    // So is a halt.
+    lab.halt(rollout).await;
+    assert_eq!(late.refusal(rollout).await, "halted");
+    assert_eq!(late.refusal(rollout).await, "halted");
+    lab.verify().await;
+}

@@ -108,3 +108,33 @@ async fn invariant_20_a_clock_that_was_set_back_loses_no_device_that_polls() {
     assert_eq!(lab.number(lost, "lost").await, 0, "it polled an hour ago");
     lab.verify().await;
 }
+
+#[tokio::test]
+async fn a_long_read_of_the_log_holds_up_neither_the_clock_nor_telemetry() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 1).await;
+    let mut tx = lab.database.pool.begin().await.unwrap();
+    // As `verify recount` does, for as long as it reads.
+    sqlx::query("SELECT count(*) FROM event")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    // Tomorrow's partitions can not be made meanwhile.
+    lab.pass(TimeDelta::days(2)).await;
+    let device = &broad.devices[0];
+    device.sign_in().await;
+    device.report(&[kinds::heartbeat("still here")]).await;
+    lab.pass(TimeDelta::minutes(1)).await;
+    tx.commit().await.unwrap();
+    tests::eventually("the partitions are made", async || {
+        let last = "SELECT count(*) FROM pg_class WHERE relname = 'event_' || to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYYMMDD')";
+        let day = lab.clock.now() + TimeDelta::days(3);
+        let there: i64 = sqlx::query_scalar(last)
+            .bind(day)
+            .fetch_one(&lab.database.pool)
+            .await
+            .unwrap();
+        there == 1
+    })
+    .await;
+}

@@ -151,7 +151,7 @@ async fn invariant_22_a_revoked_device_gets_no_offer_and_adds_no_evidence() {
     assert!(
         matches!(answer, server::permits::Answer::Refused { reason, .. } if reason == "revoked")
     );
-    let event = serde_json::to_value(&late["events"][0]).unwrap();
+    let event = serde_json::value::to_raw_value(&late["events"][0]).unwrap();
     let events = vec![server::ingest::parse_event(0, &event).unwrap()];
     let submission = server::ingest::Submission {
         device_no,

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use servicing::FieldError;
 
 use super::identity::AgentCall;
@@ -19,7 +19,7 @@ use crate::ingest::{ParsedEvent, Receipt, Submission, parse_event};
 #[derive(Debug, Deserialize)]
 pub struct RawBatch {
     epoch: u32,
-    events: Vec<Value>,
+    events: Vec<Box<RawValue>>,
 }
 
 /// Takes a batch in.
@@ -75,7 +75,7 @@ fn conflict(word: &str, detail: &str, answer: EventsAnswer) -> Failure {
     }))
 }
 
-fn parse(events: &[Value]) -> Result<Vec<ParsedEvent>, OpError> {
+fn parse(events: &[Box<RawValue>]) -> Result<Vec<ParsedEvent>, OpError> {
     if events.len() > MAX_BATCH_EVENTS {
         return Err(OpError::field(
             "events",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -106,6 +106,29 @@ impl Drivers {
         }
     }
 
+    /// Makes the partitions of the coming days, and drops those past their retention.
+    async fn look_after_partitions(
+        &self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        events::make_partitions(&mut *conn, now.date_naive(), DAYS_AHEAD).await?;
+        let strays = events::strays(&mut *conn).await?;
+        if strays > 0 {
+            tracing::error!(
+                strays,
+                "events are in the default partition: partitions were not made in time"
+            );
+        }
+        for dropped in events::drop_partitions(&mut *conn, now - self.retention).await? {
+            tracing::info!(
+                partition = dropped,
+                "dropped a partition past its retention"
+            );
+        }
+        Ok(())
+    }
+
     async fn tick(&self, leader: &mut Leader, chores: &mut Chores) -> anyhow::Result<()> {
         let now = self.clock.now();
         if is_due(chores.flushed, now, TimeDelta::minutes(5)) {
@@ -116,21 +139,13 @@ impl Drivers {
             return Ok(());
         };
         if is_due(chores.partitions, now, TimeDelta::hours(1)) {
-            events::make_partitions(&mut *conn, now.date_naive(), DAYS_AHEAD).await?;
-            let strays = events::strays(&mut *conn).await?;
-            if strays > 0 {
-                tracing::error!(
-                    strays,
-                    "events are in the default partition: partitions were not made in time"
-                );
+            match self.look_after_partitions(&mut *conn, now).await {
+                Ok(()) => chores.partitions = Some(now),
+                Err(error) if events::is_lock_timeout(&error) => {
+                    tracing::debug!("partitions are in use; the next tick tries again");
+                }
+                Err(error) => return Err(error),
             }
-            for dropped in events::drop_partitions(&mut *conn, now - self.retention).await? {
-                tracing::info!(
-                    partition = dropped,
-                    "dropped a partition past its retention"
-                );
-            }
-            chores.partitions = Some(now);
         }
         if self.health.works() {
             let largest = TimeDelta::from_std(self.clock.largest_tick())?;

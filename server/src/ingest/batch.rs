@@ -1,4 +1,4 @@
-//! One transaction of a lane. Lock order: cursors and assignments ascending, evidence by key, lane, audit head.
+//! One transaction of a lane. Lock order: cursors ascending, which cover assignments, evidence by key, lane, audit head.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::cursor::{self, Cursor};
 use super::report::ParsedEvent;
 use super::{Receipt, Shared, Work};
 use crate::store::assignments::{self, Stored};
-use crate::store::events::{self, LoggedEvent};
+use crate::store::events::{self, NewEvent};
 use crate::store::{audit, changes, devices, evidence, service_clock, standing};
 
 /// What a committed batch tells its lane.
@@ -39,7 +39,9 @@ struct Batch {
     digests: HashMap<Uuid, Sha256>,
     assignments: BTreeMap<(i32, Uuid), Stored>,
     touched: HashSet<(i32, Uuid)>,
-    log: Vec<LoggedEvent>,
+    /// Of those, the ones that have no row yet.
+    first: HashSet<(i32, Uuid)>,
+    rows: events::Rows,
     evidence: evidence::Changes,
     before: standing::Before,
 }
@@ -64,6 +66,15 @@ pub(super) async fn commit(
         .await?
         .map_or(received_at, |c| c.now);
 
+    let compared: Vec<events::Stretch> = work
+        .iter()
+        .filter_map(|w| match w {
+            Work::Events(s) => cursor::compared_with(&cursors[*place.get(&s.device_no)?], s),
+            Work::Deadline { .. } => None,
+        })
+        .collect();
+    let stored = events::hashes(&mut tx, &compared).await?;
+
     let mut receipts = Vec::with_capacity(work.len());
     let mut news: Vec<&[ParsedEvent]> = Vec::with_capacity(work.len());
     let mut clones = Vec::new();
@@ -71,7 +82,10 @@ pub(super) async fn commit(
         let new = match (w, place.get(&w.device_no())) {
             (_, None) => Err(Receipt::Revoked),
             (Work::Deadline { .. }, Some(_)) => Ok(&[][..]),
-            (Work::Events(s), Some(i)) => cursor::accept(&mut tx, &mut cursors[*i], s).await?,
+            (Work::Events(s), Some(i)) => {
+                let stored = stored.get(&s.device_no).map_or(&[][..], Vec::as_slice);
+                cursor::accept(&mut cursors[*i], s, stored)
+            }
         };
         if let Err(Receipt::Clone { .. }) = new {
             clones.push(w.device_no());
@@ -155,19 +169,23 @@ async fn load(
         digests: HashMap::new(),
         assignments: BTreeMap::new(),
         touched: HashSet::new(),
-        log: Vec::new(),
+        first: HashSet::new(),
+        rows: events::Rows::default(),
         evidence: evidence::Changes::new(),
         before: standing::Before::default(),
     };
     if device_nos.is_empty() {
         return Ok(batch);
     }
-    for stored in assignments::lock(&mut *conn, &rollouts, &device_nos).await? {
+    for stored in assignments::of_pairs(&mut *conn, &rollouts, &device_nos).await? {
         batch
             .assignments
             .insert((stored.device_no, stored.rollout), stored);
     }
     batch.before = batch.assignments.values().collect();
+    let mut rollouts = rollouts;
+    rollouts.sort_unstable();
+    rollouts.dedup();
     let stages = sqlx::query!(
         "SELECT s.rollout_id, s.ring_id, s.id, r.digest, g.open FROM stage s JOIN rollout r ON r.id = s.rollout_id
          JOIN stage_gate g ON g.stage_id = s.id WHERE s.rollout_id = ANY($1)",
@@ -196,30 +214,25 @@ impl Batch {
         (epoch, seq): (i32, i64),
         kind: &str,
         hash: i64,
-        body: serde_json::Value,
+        body: &str,
     ) {
         cursor.event_no += 1;
         cursor.changed = true;
-        self.log.push(LoggedEvent {
+        self.rows.push(&NewEvent {
             received_at: self.received_at,
             device_no: cursor.device_no,
             event_no: cursor.event_no,
             epoch,
             seq,
-            kind: kind.to_owned(),
+            kind,
             hash,
             body,
         });
     }
 
     fn take(&mut self, cursor: &mut Cursor, event: &ParsedEvent) {
-        self.log(
-            cursor,
-            (cursor.epoch, event.seq),
-            &event.kind,
-            event.hash,
-            event.body.clone(),
-        );
+        let number = (cursor.epoch, event.seq);
+        self.log(cursor, number, &event.kind, event.hash, &event.body);
         let Some((rollout, report)) = event.report else {
             return;
         };
@@ -238,6 +251,7 @@ impl Batch {
                 Stored::offered(rollout, cursor.device_no, stage.stage, self.service_now),
             );
             self.touched.insert(key);
+            self.first.insert(key);
         }
         if let Some(not_ready) = &event.not_ready
             && let Some(stored) = self.assignments.get_mut(&key)
@@ -321,7 +335,8 @@ impl Batch {
                 Report::Lost => "lost",
                 _ => return,
             };
-            self.log(cursor, (0, 0), kind, 0, json!({ "rollout": rollout }));
+            let body = json!({ "rollout": rollout }).to_string();
+            self.log(cursor, (0, 0), kind, 0, &body);
             self.fold(key, report);
         }
     }
@@ -333,22 +348,22 @@ impl Batch {
         cursors: &[Cursor],
     ) -> anyhow::Result<changes::Announced> {
         cursor::save(&mut *conn, cursors).await?;
-        let touched: Vec<&Stored> = self
-            .assignments
-            .iter()
-            .filter(|(k, _)| self.touched.contains(k))
-            .map(|(_, s)| s)
-            .collect();
-        assignments::save(&mut *conn, &touched).await?;
-        events::append(&mut *conn, &self.log).await?;
+        let touched = || {
+            self.assignments
+                .iter()
+                .filter(|(k, _)| self.touched.contains(k))
+        };
+        let rows = |first: bool| -> Vec<&Stored> {
+            let rows = touched().filter(|(k, _)| self.first.contains(k) == first);
+            rows.map(|(_, s)| s).collect()
+        };
+        assignments::add(&mut *conn, &rows(true)).await?;
+        assignments::save_reported(&mut *conn, &rows(false)).await?;
+        events::append(&mut *conn, &self.rows).await?;
         evidence::apply(&mut *conn, lane, &self.evidence).await?;
-        standing::apply(
-            &mut *conn,
-            lane,
-            standing::Changes::of(&self.before, &touched),
-        )
-        .await?;
-        let changed: Vec<i32> = touched.iter().map(|s| s.device_no).collect();
+        let changes = standing::Changes::of(&self.before, &touched().map(|(_, s)| s).collect::<Vec<_>>());
+        standing::apply(&mut *conn, lane, changes).await?;
+        let changed: Vec<i32> = touched().map(|(k, _)| k.0).collect();
         Ok(changes::announce_devices(&mut *conn, &changed, false).await?)
     }
 }

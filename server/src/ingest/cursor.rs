@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use super::report::ParsedEvent;
 use super::{Receipt, Submission};
 use crate::store::devices::DeviceStatus;
-use crate::store::{events, from_word};
+use crate::store::events::Stretch;
+use crate::store::from_word;
 
 /// A device's cursor, locked.
 #[derive(Debug, Clone)]
@@ -94,33 +95,54 @@ fn run_hash(events: &[ParsedEvent]) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// What of a submission is new; the cursor moves past it. `Err` is the answer where nothing is taken.
-pub(super) async fn accept<'a>(
-    conn: &mut PgConnection,
+/// What of the log a submission has to be compared with. Mostly nothing: what comes again is the last run, because
+/// its answer was lost, and the cursor knows that one's hash.
+pub(super) fn compared_with(cursor: &Cursor, submission: &Submission) -> Option<Stretch> {
+    let resent = resent(cursor, submission)?;
+    let (first, last) = (resent.first()?.seq, resent.last()?.seq);
+    let last_run = first == cursor.tail_first && last == cursor.acked;
+    (!last_run).then_some(Stretch {
+        device_no: cursor.device_no,
+        epoch: cursor.epoch,
+        first,
+        last,
+    })
+}
+
+/// The part of a submission whose numbers were acknowledged before; none where nothing of it can be taken.
+fn resent<'a>(cursor: &Cursor, submission: &'a Submission) -> Option<&'a [ParsedEvent]> {
+    let first = submission.events.first()?;
+    if submission.epoch != cursor.epoch || first.seq > cursor.acked + 1 {
+        return None;
+    }
+    let known = usize::try_from(cursor.acked + 1 - first.seq).unwrap_or(usize::MAX);
+    submission.events.get(..known.min(submission.events.len()))
+}
+
+/// What of a submission is new; the cursor moves past it. `Err` is the answer where nothing is taken. `stored` is what
+/// the log has of what [`compared_with`] named.
+pub(super) fn accept<'a>(
     cursor: &mut Cursor,
     submission: &'a Submission,
-) -> sqlx::Result<Result<&'a [ParsedEvent], Receipt>> {
+    stored: &[(i64, i64)],
+) -> Result<&'a [ParsedEvent], Receipt> {
     if cursor.status != DeviceStatus::Admitted || cursor.generation != submission.generation {
-        return Ok(Err(Receipt::Revoked));
+        return Err(Receipt::Revoked);
     }
     let events = submission.events.as_slice();
     let (Some(first), Some(last)) = (events.first(), events.last()) else {
-        return Ok(Err(Receipt::Acked {
+        return Err(Receipt::Acked {
             epoch: cursor.epoch,
             acked: cursor.acked,
-        }));
-    };
-    let gap = Receipt::Gap {
-        epoch: cursor.epoch,
-        acked: cursor.acked,
+        });
     };
     if submission.epoch > cursor.epoch {
         // The spool was lost: numbers start again.
         if first.seq != 1 {
-            return Ok(Err(Receipt::Gap {
+            return Err(Receipt::Gap {
                 epoch: submission.epoch,
                 acked: 0,
-            }));
+            });
         }
         (
             cursor.epoch,
@@ -128,44 +150,39 @@ pub(super) async fn accept<'a>(
             cursor.tail_first,
             cursor.tail_hash,
         ) = (submission.epoch, 0, 1, 0);
-    } else if submission.epoch < cursor.epoch || first.seq > cursor.acked + 1 {
-        return Ok(Err(gap));
     }
-    let known = usize::try_from((cursor.acked + 1 - first.seq).max(0))
-        .unwrap_or(usize::MAX)
-        .min(events.len());
-    let (resent, new) = events.split_at(known);
-    if !resent.is_empty() && !same_as_before(conn, cursor, resent).await? {
-        return Ok(Err(Receipt::Clone {
+    let Some(resent) = resent(cursor, submission) else {
+        return Err(Receipt::Gap {
             epoch: cursor.epoch,
             acked: cursor.acked,
-        }));
+        });
+    };
+    if !same_as_before(cursor, resent, stored) {
+        return Err(Receipt::Clone {
+            epoch: cursor.epoch,
+            acked: cursor.acked,
+        });
     }
+    let new = &events[resent.len()..];
     if let Some(first_new) = new.first() {
         cursor.tail_first = first_new.seq;
         cursor.tail_hash = run_hash(new);
         cursor.acked = last.seq;
     }
     cursor.changed = true;
-    Ok(Ok(new))
+    Ok(new)
 }
 
-/// Whether resent events are what was acknowledged. Mostly it is the last run, sent again because its answer was
-/// lost; else the log is asked.
-async fn same_as_before(
-    conn: &mut PgConnection,
-    cursor: &Cursor,
-    resent: &[ParsedEvent],
-) -> sqlx::Result<bool> {
+/// Whether resent events are what was acknowledged.
+fn same_as_before(cursor: &Cursor, resent: &[ParsedEvent], stored: &[(i64, i64)]) -> bool {
     let (Some(first), Some(last)) = (resent.first(), resent.last()) else {
-        return Ok(true);
+        return true;
     };
     if first.seq == cursor.tail_first && last.seq == cursor.acked {
-        return Ok(run_hash(resent) == cursor.tail_hash);
+        return run_hash(resent) == cursor.tail_hash;
     }
-    let stored = events::hashes(conn, cursor.device_no, cursor.epoch, first.seq, last.seq).await?;
     // Numbers whose partition was dropped can not be compared any more; those that can must agree.
-    Ok(stored
+    stored
         .iter()
-        .all(|(seq, hash)| resent.iter().any(|e| e.seq == *seq && e.hash == *hash)))
+        .all(|(seq, hash)| resent.iter().any(|e| e.seq == *seq && e.hash == *hash))
 }

@@ -3,7 +3,7 @@
 
 mod grant;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +146,8 @@ impl Permits {
 }
 
 async fn run(shared: Shared, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
+    // Rollouts in which nobody could start when they were asked last.
+    let mut full: HashSet<Uuid> = HashSet::new();
     loop {
         let mut taken = Vec::new();
         tokio::select! {
@@ -168,10 +170,17 @@ async fn run(shared: Shared, mut jobs: mpsc::Receiver<Job>, stop: CancellationTo
         }
         for (rollout, jobs) in by_rollout {
             let asks: Vec<Ask> = jobs.iter().map(|j| j.ask).collect();
-            match grant::grant(&shared, rollout, &asks).await {
-                Ok(answers) => {
+            match grant::grant(&shared, rollout, &asks, full.contains(&rollout)).await {
+                Ok(decided) => {
+                    if decided.full {
+                        full.insert(rollout);
+                    } else {
+                        full.remove(&rollout);
+                    }
+
                     for job in jobs {
-                        let answer = answers
+                        let answer = decided
+                            .answers
                             .get(&job.ask.device_no)
                             .cloned()
                             .ok_or(NoAnswer::Unavailable);

@@ -8,7 +8,7 @@ use servicing::{Build, HResult};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{from_json, to_json};
+use super::from_json;
 
 /// One step of a device's plan, frozen at its permit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,31 +94,47 @@ fn counted(a: &Assignment) -> i16 {
     .sum()
 }
 
-/// The words of [`State`] in the column `state`: those of its JSON.
-fn parts(state: &State) -> anyhow::Result<(String, i16, Option<i32>)> {
-    let value = to_json(state)?;
-    let word = value
-        .get("state")
-        .and_then(|s| s.as_str())
-        .context("a state without its word")?
-        .to_owned();
-    let (step, code) = match state {
-        State::Installing { step } | State::StepDone { step } | State::Restarting { step } => {
-            (*step, None)
-        }
-        State::Failed { code, step } => (*step, *code),
-        State::RolledBack { code } => (0, Some(*code)),
-        _ => (0, None),
+/// Columns `state`, `step` and `code`. The words are those of the state's JSON.
+fn parts(state: &State) -> anyhow::Result<(&'static str, i16, Option<i32>)> {
+    let (word, step, code) = match state {
+        State::Downloading => ("downloading", 0, None),
+        State::Ready => ("ready", 0, None),
+        State::RestartAgreed => ("restart_agreed", 0, None),
+        State::Permitted => ("permitted", 0, None),
+        State::Installing { step } => ("installing", *step, None),
+        State::StepDone { step } => ("step_done", *step, None),
+        State::Restarting { step } => ("restarting", *step, None),
+        State::Verifying => ("verifying", 0, None),
+        State::Succeeded => ("succeeded", 0, None),
+        State::Failed { code, step } => ("failed", *step, *code),
+        State::RolledBack { code } => ("rolled_back", 0, Some(*code)),
+        State::NotApplicable => ("not_applicable", 0, None),
+        State::InstalledElsewhere => ("installed_elsewhere", 0, None),
     };
     Ok((word, i16::try_from(step)?, code.map(|c| c.0.cast_signed())))
 }
 
 fn state(word: &str, step: i16, code: Option<i32>) -> anyhow::Result<State> {
+    let step = u16::try_from(step)?;
     let code = code.map(|c| HResult(c.cast_unsigned()));
-    from_json(
-        "assignment state",
-        serde_json::json!({ "state": word, "step": step, "code": code }),
-    )
+    Ok(match word {
+        "downloading" => State::Downloading,
+        "ready" => State::Ready,
+        "restart_agreed" => State::RestartAgreed,
+        "permitted" => State::Permitted,
+        "installing" => State::Installing { step },
+        "step_done" => State::StepDone { step },
+        "restarting" => State::Restarting { step },
+        "verifying" => State::Verifying,
+        "succeeded" => State::Succeeded,
+        "failed" => State::Failed { code, step },
+        "rolled_back" => State::RolledBack {
+            code: code.context("rolled back without a code")?,
+        },
+        "not_applicable" => State::NotApplicable,
+        "installed_elsewhere" => State::InstalledElsewhere,
+        other => anyhow::bail!("stored assignment state can not be read: {other}"),
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,19 +211,19 @@ impl TryFrom<Row> for Stored {
     }
 }
 
-/// Locks the rows of these (rollout, device) pairs, ascending by device; pairs without a row are not returned.
+/// The rows of these (rollout, device) pairs; pairs without a row are not returned. Whoever writes an assignment holds
+/// the lock of the device's cursor, which is enough: read after it was taken, the rows stay as they are.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(
+pub async fn of_pairs(
     conn: &mut PgConnection,
     rollouts: &[Uuid],
     device_nos: &[i32],
 ) -> anyhow::Result<Vec<Stored>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT a.* FROM assignment a JOIN UNNEST($1::uuid[], $2::int[]) AS k (r, d) ON a.rollout_id = k.r AND a.device_no = k.d
-         ORDER BY a.device_no, a.rollout_id FOR UPDATE OF a",
+        "SELECT a.* FROM assignment a JOIN UNNEST($1::uuid[], $2::int[]) AS k (r, d) ON a.rollout_id = k.r AND a.device_no = k.d",
         rollouts, device_nos,
     )
     .fetch_all(conn)
@@ -230,48 +246,146 @@ pub async fn of_device(conn: &mut PgConnection, device_no: i32) -> anyhow::Resul
     rows.into_iter().map(Stored::try_from).collect()
 }
 
-/// Writes these rows, whether they are there or not.
+/// The columns that reports change, one array each.
+#[derive(Default)]
+struct Reported {
+    rollouts: Vec<Uuid>,
+    device_nos: Vec<i32>,
+    stages: Vec<Uuid>,
+    states: Vec<&'static str>,
+    steps: Vec<i16>,
+    codes: Vec<Option<i32>>,
+    suspicions: Vec<Option<&'static str>>,
+    counted: Vec<i16>,
+    not_ready: Vec<Option<String>>,
+    progress_at: Vec<DateTime<Utc>>,
+    due_at: Vec<Option<DateTime<Utc>>>,
+}
+
+impl Reported {
+    fn of<'a>(all: impl Iterator<Item = &'a Stored>) -> anyhow::Result<Self> {
+        let mut columns = Self::default();
+        for s in all {
+            let (word, step, code) = parts(&s.assignment.state)?;
+            columns.rollouts.push(s.rollout);
+            columns.device_nos.push(s.device_no);
+            columns.stages.push(s.stage);
+            columns.states.push(word);
+            columns.steps.push(step);
+            columns.codes.push(code);
+            let suspicion = s.assignment.suspicion.map(|suspicion| match suspicion {
+                Suspicion::Hang => "hang",
+                Suspicion::Lost => "lost",
+            });
+            columns.suspicions.push(suspicion);
+            columns.counted.push(counted(&s.assignment));
+            columns.not_ready.push(s.not_ready.clone());
+            columns.progress_at.push(s.progress_at);
+            columns.due_at.push(s.due_at);
+        }
+        Ok(columns)
+    }
+}
+
+/// Adds rows of devices that reported for the first time.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn save(conn: &mut PgConnection, all: &[&Stored]) -> anyhow::Result<()> {
-    if all.is_empty() {
+pub async fn add(conn: &mut PgConnection, new: &[&Stored]) -> anyhow::Result<()> {
+    if new.is_empty() {
         return Ok(());
     }
-    // One JSON document instead of twenty arrays: rows come back typed by json_to_recordset.
-    let rows: Vec<serde_json::Value> = all
-        .iter()
-        .map(|s| {
-            let a = &s.assignment;
-            let (word, step, code) = parts(&a.state)?;
-            Ok(serde_json::json!({
-                "rollout_id": s.rollout, "device_no": s.device_no, "stage_id": s.stage,
-                "state": word, "step": step, "code": code, "steps": a.of,
-                "plan": if s.plan.is_empty() { serde_json::Value::Null } else { to_json(&s.plan)? },
-                "expected_base": a.expected.map(|b| b.base), "expected_ubr": a.expected.map(|b| b.ubr),
-                "permit_no": a.permit_no, "gate_version": s.gate_version, "permitted_at": s.permitted_at, "start_by": s.start_by,
-                "suspicion": a.suspicion, "counted": counted(a), "cohorts": s.cohorts, "not_ready": s.not_ready,
-                "progress_at": s.progress_at, "due_at": s.due_at,
-            }))
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let r = Reported::of(new.iter().copied())?;
     sqlx::query!(
-        "INSERT INTO assignment
-         SELECT r.rollout_id, r.device_no, r.stage_id, r.state, r.step, r.code, r.steps, r.plan, r.expected_base, r.expected_ubr,
-                r.permit_no, r.gate_version, r.permitted_at, r.start_by, r.suspicion, r.counted, r.cohorts, r.not_ready,
-                r.progress_at, r.due_at
-         FROM jsonb_populate_recordset(NULL::assignment, $1) AS r
-         ON CONFLICT (rollout_id, device_no) DO UPDATE SET
-            state = excluded.state, step = excluded.step, code = excluded.code, steps = excluded.steps, plan = excluded.plan,
-            expected_base = excluded.expected_base, expected_ubr = excluded.expected_ubr, permit_no = excluded.permit_no,
-            gate_version = excluded.gate_version, permitted_at = excluded.permitted_at, start_by = excluded.start_by,
-            suspicion = excluded.suspicion, counted = excluded.counted, cohorts = excluded.cohorts,
-            not_ready = excluded.not_ready, progress_at = excluded.progress_at, due_at = excluded.due_at",
-        serde_json::Value::Array(rows),
+        "INSERT INTO assignment (rollout_id, device_no, stage_id, state, step, code, suspicion, counted, not_ready, progress_at, due_at)
+         SELECT * FROM UNNEST($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::smallint[], $6::int[], $7::text[],
+                              $8::smallint[], $9::text[], $10::timestamptz[], $11::timestamptz[])",
+        &r.rollouts, &r.device_nos, &r.stages, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
+        &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
+        &r.due_at as &[Option<DateTime<Utc>>],
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Writes what reports changed in rows that are there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save_reported(conn: &mut PgConnection, all: &[&Stored]) -> anyhow::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let r = Reported::of(all.iter().copied())?;
+    sqlx::query!(
+        "UPDATE assignment AS a SET state = k.state, step = k.step, code = k.code, suspicion = k.suspicion, counted = k.counted,
+            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at
+         FROM UNNEST($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::smallint[], $8::text[],
+                     $9::timestamptz[], $10::timestamptz[])
+              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at)
+         WHERE a.rollout_id = k.rollout_id AND a.device_no = k.device_no",
+        &r.rollouts, &r.device_nos, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
+        &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
+        &r.due_at as &[Option<DateTime<Utc>>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes what a permit changed in rows that are there, plan and cohorts included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save_permitted(conn: &mut PgConnection, all: &[&Stored]) -> anyhow::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let r = Reported::of(all.iter().copied())?;
+    let of: Vec<i16> = each(all, |s| Ok(i16::try_from(s.assignment.of)?))?;
+    // As text: a fleet has few plans, and one document is read faster than a tree is walked.
+    let plans: Vec<String> = each(all, |s| Ok(serde_json::to_string(&s.plan)?))?;
+    let bases: Vec<Option<i32>> = each(all, |s| {
+        Ok(s.assignment.expected.map(|b| b.base.cast_signed()))
+    })?;
+    let ubrs: Vec<Option<i32>> = each(all, |s| {
+        Ok(s.assignment.expected.map(|b| b.ubr.cast_signed()))
+    })?;
+    let permit_nos: Vec<i32> = each(all, |s| Ok(i32::try_from(s.assignment.permit_no)?))?;
+    let versions: Vec<Option<i64>> = each(all, |s| Ok(s.gate_version))?;
+    let permitted: Vec<Option<DateTime<Utc>>> = each(all, |s| Ok(s.permitted_at))?;
+    let start_by: Vec<Option<DateTime<Utc>>> = each(all, |s| Ok(s.start_by))?;
+    // An array of arrays would have to be a rectangle.
+    let cohorts: Vec<String> = each(all, |s| {
+        let ids: Vec<String> = s.cohorts.iter().map(ToString::to_string).collect();
+        Ok(format!("{{{}}}", ids.join(",")))
+    })?;
+    sqlx::query!(
+        "UPDATE assignment AS a SET state = k.state, step = k.step, code = k.code, suspicion = k.suspicion, counted = k.counted,
+            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at, steps = k.steps, plan = k.plan::jsonb,
+            expected_base = k.base, expected_ubr = k.ubr, permit_no = k.permit_no, gate_version = k.version,
+            permitted_at = k.permitted_at, start_by = k.start_by, cohorts = k.cohorts::smallint[]
+         FROM UNNEST($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::smallint[], $8::text[],
+                     $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::text[], $13::int[], $14::int[], $15::int[],
+                     $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::text[])
+              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at, steps, plan,
+                    base, ubr, permit_no, version, permitted_at, start_by, cohorts)
+         WHERE a.rollout_id = k.rollout_id AND a.device_no = k.device_no",
+        &r.rollouts, &r.device_nos, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
+        &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
+        &r.due_at as &[Option<DateTime<Utc>>],
+        &of, &plans, &bases as &[Option<i32>], &ubrs as &[Option<i32>], &permit_nos, &versions as &[Option<i64>],
+        &permitted as &[Option<DateTime<Utc>>], &start_by as &[Option<DateTime<Utc>>], &cohorts,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// One column of some rows.
+fn each<T>(all: &[&Stored], column: fn(&Stored) -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
+    all.iter().map(|s| column(s)).collect()
 }
 
 /// Device and rollout of assignments that are due, the oldest first.
@@ -351,4 +465,54 @@ pub async fn in_flight_elsewhere(conn: &mut PgConnection, stage: Uuid) -> sqlx::
     )
     .fetch_all(conn)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_states_are_those_of_their_json_and_read_back() {
+        let code = HResult(0x8007_3712);
+        let states = [
+            State::Downloading,
+            State::Ready,
+            State::RestartAgreed,
+            State::Permitted,
+            State::Installing { step: 1 },
+            State::StepDone { step: 2 },
+            State::Restarting { step: 3 },
+            State::Verifying,
+            State::Succeeded,
+            State::Failed {
+                code: Some(code),
+                step: 4,
+            },
+            State::Failed {
+                code: None,
+                step: 5,
+            },
+            State::RolledBack { code },
+            State::NotApplicable,
+            State::InstalledElsewhere,
+        ];
+        for original in states {
+            let (word, step, code) = parts(&original).unwrap();
+            let json = serde_json::to_value(original).unwrap();
+            assert_eq!(json["state"], word);
+            assert_eq!(state(word, step, code).unwrap(), original);
+        }
+        for suspicion in [Suspicion::Hang, Suspicion::Lost] {
+            let stored = Stored {
+                assignment: Assignment {
+                    suspicion: Some(suspicion),
+                    ..Assignment::offered()
+                },
+                ..Stored::offered(Uuid::nil(), 1, Uuid::nil(), DateTime::UNIX_EPOCH)
+            };
+            let columns = Reported::of(std::iter::once(&stored)).unwrap();
+            let word = columns.suspicions[0].unwrap();
+            assert_eq!(serde_json::to_value(suspicion).unwrap(), word);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The event log: every report of a device, and what the server itself did to it, in one numbered history.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::Value;
@@ -31,64 +31,139 @@ pub struct LoggedEvent {
     pub body: Value,
 }
 
-/// Appends events by COPY.
+/// A row to append.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEvent<'a> {
+    /// See [`LoggedEvent::received_at`].
+    pub received_at: DateTime<Utc>,
+    /// See [`LoggedEvent::device_no`].
+    pub device_no: i32,
+    /// See [`LoggedEvent::event_no`].
+    pub event_no: i64,
+    /// See [`LoggedEvent::epoch`].
+    pub epoch: i32,
+    /// See [`LoggedEvent::seq`].
+    pub seq: i64,
+    /// See [`LoggedEvent::kind`].
+    pub kind: &'a str,
+    /// See [`LoggedEvent::hash`].
+    pub hash: i64,
+    /// JSON.
+    pub body: &'a str,
+}
+
+/// Rows to append, as COPY's binary format has them: neither side writes or reads numbers and times as text.
+#[derive(Debug, Default)]
+pub struct Rows(Vec<u8>);
+
+/// Columns of a row.
+const COLUMNS: i16 = 8;
+
+/// Signature, flags, and no extension.
+const COPY_HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What PostgreSQL counts times from: 2000-01-01, in microseconds since 1970.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// Bytes sent at once: the database works on them while the next are written.
+const COPY_CHUNK: usize = 128 * 1024;
+
+impl Rows {
+    /// Adds a row.
+    pub fn push(&mut self, row: &NewEvent<'_>) {
+        let out = &mut self.0;
+        out.extend_from_slice(&COLUMNS.to_be_bytes());
+        let micros = row.received_at.timestamp_micros() - EPOCH_MICROS;
+        field(out, &micros.to_be_bytes());
+        field(out, &row.device_no.to_be_bytes());
+        field(out, &row.event_no.to_be_bytes());
+        field(out, &row.epoch.to_be_bytes());
+        field(out, &row.seq.to_be_bytes());
+        field(out, row.kind.as_bytes());
+        field(out, &row.hash.to_be_bytes());
+        // jsonb's first byte is the version of its format, which is text.
+        length(out, row.body.len() + 1);
+        out.push(1);
+        out.extend_from_slice(row.body.as_bytes());
+    }
+}
+
+fn field(out: &mut Vec<u8>, bytes: &[u8]) {
+    length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn length(out: &mut Vec<u8>, n: usize) {
+    // No field is near 2 GiB: bodies of requests are bounded.
+    let n = i32::try_from(n).unwrap_or(i32::MAX);
+    out.extend_from_slice(&n.to_be_bytes());
+}
+
+/// Appends rows by COPY.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn append(conn: &mut PgConnection, events: &[LoggedEvent]) -> anyhow::Result<()> {
-    if events.is_empty() {
+pub async fn append(conn: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
+    if rows.0.is_empty() {
         return Ok(());
     }
-    let mut text = String::with_capacity(events.len() * 200);
-    for e in events {
-        write!(
-            text,
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t",
-            e.received_at.to_rfc3339(),
-            e.device_no,
-            e.event_no,
-            e.epoch,
-            e.seq,
-            escape(&e.kind),
-            e.hash
-        )?;
-        text.push_str(&escape(&e.body.to_string()));
-        text.push('\n');
-    }
     let mut copy = conn
-        .copy_in_raw("COPY event (received_at, device_no, event_no, epoch, seq, kind, hash, body) FROM STDIN")
+        .copy_in_raw(
+            "COPY event (received_at, device_no, event_no, epoch, seq, kind, hash, body) FROM STDIN (FORMAT binary)",
+        )
         .await?;
-    copy.send(text.as_bytes()).await?;
+    copy.send(COPY_HEADER.as_slice()).await?;
+    for chunk in rows.0.chunks(COPY_CHUNK) {
+        copy.send(chunk).await?;
+    }
+    copy.send((-1_i16).to_be_bytes().as_slice()).await?;
     copy.finish().await?;
     Ok(())
 }
 
-/// COPY's text format: backslash, tab and line ends are escaped.
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('\t', "\\t")
-        .replace('\n', "\\n")
-        .replace('\r', "\\r")
+/// A stretch of a device's numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// Device.
+    pub device_no: i32,
+    /// Epoch.
+    pub epoch: i32,
+    /// First number.
+    pub first: i64,
+    /// Last number.
+    pub last: i64,
 }
 
-/// Hashes of a device's events with these numbers, ascending by number.
+/// Hashes of the stored events of these stretches, by device, with their numbers.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn hashes(
     conn: &mut PgConnection,
-    device_no: i32,
-    epoch: i32,
-    first: i64,
-    last: i64,
-) -> sqlx::Result<Vec<(i64, i64)>> {
+    stretches: &[Stretch],
+) -> sqlx::Result<HashMap<i32, Vec<(i64, i64)>>> {
+    let mut found: HashMap<i32, Vec<(i64, i64)>> = HashMap::new();
+    if stretches.is_empty() {
+        return Ok(found);
+    }
+    let device_nos: Vec<i32> = stretches.iter().map(|s| s.device_no).collect();
+    let epochs: Vec<i32> = stretches.iter().map(|s| s.epoch).collect();
+    let firsts: Vec<i64> = stretches.iter().map(|s| s.first).collect();
+    let lasts: Vec<i64> = stretches.iter().map(|s| s.last).collect();
     let rows = sqlx::query!(
-        "SELECT seq, hash FROM event WHERE device_no = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq",
-        device_no, epoch, first, last,
+        "SELECT e.device_no, e.seq, e.hash FROM UNNEST($1::int[], $2::int[], $3::bigint[], $4::bigint[]) AS k (device_no, epoch, first, last)
+         CROSS JOIN LATERAL (SELECT * FROM event WHERE device_no = k.device_no AND epoch = k.epoch AND seq BETWEEN k.first AND k.last) AS e",
+        &device_nos, &epochs, &firsts, &lasts,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|r| (r.seq, r.hash)).collect())
+    for row in rows {
+        found
+            .entry(row.device_no)
+            .or_default()
+            .push((row.seq, row.hash));
+    }
+    Ok(found)
 }
 
 /// A device's newest events, newest first.
@@ -196,6 +271,19 @@ pub async fn of_rollouts(
         .collect())
 }
 
+/// How long making or dropping a partition waits for its locks. Whoever reads or writes the log queues up behind it:
+/// a recount that reads for minutes would stop telemetry for as long. It is tried again at the next tick.
+const LOCK_TIMEOUT: &str = "200ms";
+
+/// Whether a statement gave up because others held what it had to lock.
+#[must_use]
+pub fn is_lock_timeout(error: &anyhow::Error) -> bool {
+    let database = error
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error);
+    database.is_some_and(|e| e.code().as_deref() == Some("55P03"))
+}
+
 /// Makes the partitions of a day and of the days after it. Names are `event_YYYYMMDD`.
 ///
 /// # Errors
@@ -224,7 +312,8 @@ pub async fn make_partitions(
         // string of statements is one transaction; the name is made of digits.
         let (from, to) = (format!("{day} 00:00:00+00"), format!("{next} 00:00:00+00"));
         let statement = format!(
-            "LOCK TABLE event_default IN ACCESS EXCLUSIVE MODE;
+            "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
+             LOCK TABLE event_default IN ACCESS EXCLUSIVE MODE;
              CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS);
              WITH moved AS (DELETE FROM event_default WHERE received_at >= '{from}' AND received_at < '{to}' RETURNING *)
                  INSERT INTO {name} SELECT * FROM moved;
@@ -271,7 +360,8 @@ pub async fn drop_partitions(
         let day = NaiveDate::parse_from_str(name.trim_start_matches("event_"), "%Y%m%d")?;
         if day < before {
             // The name matched the pattern above: letters, an underscore and digits alone.
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TABLE {name}")))
+            let statement = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TABLE {name}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
                 .execute(&mut *conn)
                 .await?;
             dropped.push(name);

@@ -52,6 +52,14 @@ pub async fn lock(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Ga
     )
     .fetch_all(&mut *conn)
     .await?;
+    of_rollout(conn, rollout).await
+}
+
+/// The gates of a rollout as they are, first ring first. Good enough for a no; a yes needs [`lock`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Gate>> {
     sqlx::query_as!(
         Gate,
         "SELECT stage_id, open, version, granted, day, day_granted FROM stage_gate WHERE rollout_id = $1 ORDER BY position",

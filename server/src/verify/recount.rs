@@ -8,7 +8,8 @@ use engine::assignment::{Assignment, Report, State, fold};
 use engine::evidence::{Counts, Delta};
 use engine::ids::CohortId;
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::value::MapDeserializer;
+use serde_json::Value;
 use servicing::Build;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -163,7 +164,7 @@ fn report(event: &LoggedEvent) -> anyhow::Result<Option<Report>> {
         "overdue" if event.epoch == 0 => Some(Report::Overdue),
         "hang_suspected" if event.epoch == 0 => Some(Report::HangSuspected),
         "lost" if event.epoch == 0 => Some(Report::Lost),
-        kind => match EventKind::deserialize(json!({ "kind": kind, "body": event.body })) {
+        kind => match kind_of(kind, &event.body) {
             Ok(kind) => report_of(&kind)
                 .map_err(|(field, expected)| anyhow::anyhow!("{field}: {expected}"))?
                 .map(|(_, r)| r),
@@ -171,6 +172,13 @@ fn report(event: &LoggedEvent) -> anyhow::Result<Option<Report>> {
             Err(_) => None,
         },
     })
+}
+
+/// The kind with its fields, read where they lie: there may be millions.
+fn kind_of(kind: &str, body: &Value) -> Result<EventKind, serde_json::Error> {
+    let kind = Value::from(kind);
+    let parts = [("kind", &kind), ("body", body)];
+    EventKind::deserialize(MapDeserializer::new(parts.into_iter()))
 }
 
 fn each(counters: &mut Counters, permitted: &Permitted, apply: impl Fn(&mut Counts)) {

@@ -1,6 +1,6 @@
 //! Who may start: halt first, then the generations and limits of each stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
@@ -53,10 +53,11 @@ impl Round<'_> {
                 let why = self.explain(reason);
                 self.wait(*device_no, why);
             }
-            self.new_caps.extend(outcome.caps.clone());
+            self.new_caps.extend(outcome.caps);
+            let granted: HashSet<i32> = outcome.granted.into_iter().collect();
             for candidate in candidates
                 .into_iter()
-                .filter(|c| outcome.granted.contains(&c.asker.device_no))
+                .filter(|c| granted.contains(&c.asker.device_no))
             {
                 self.permit(candidate)?;
             }

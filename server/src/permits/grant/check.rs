@@ -9,7 +9,7 @@ use servicing::Planned;
 use super::super::{Answer, Ask};
 use crate::store::assignments::PlannedStep;
 use crate::store::cohorts;
-use crate::store::devices::{Device, DeviceStatus};
+use crate::store::devices::{Applicant, DeviceStatus};
 
 /// Decides the asks of one rollout.
 use super::{Candidate, Round, refused};
@@ -17,12 +17,7 @@ use super::{Candidate, Round, refused};
 impl Round<'_> {
     /// Answers at once, or makes a candidate.
     pub(super) fn sort(&mut self, ask: &Ask) {
-        if self.answers.contains_key(&ask.device_no)
-            || self
-                .candidates
-                .iter()
-                .any(|c| c.asker.device_no == ask.device_no)
-        {
+        if !self.asked.insert(ask.device_no) {
             return;
         }
         match self.check(ask) {
@@ -155,7 +150,7 @@ impl Round<'_> {
     }
 
     /// Cohorts were fixed when the rollout started: a value first seen later counts as `other`.
-    fn cohorts_of(&self, device: &Device) -> Vec<i16> {
+    fn cohorts_of(&self, device: &Applicant) -> Vec<i16> {
         device
             .cohorts
             .iter()

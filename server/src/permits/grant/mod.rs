@@ -17,30 +17,60 @@ use uuid::Uuid;
 
 use super::{Answer, Ask, Shared};
 use crate::store::assignments::{self, PlannedStep, Stored};
-use crate::store::devices::{self, Device};
+use crate::store::devices::{self, Applicant};
 use crate::store::gates::{self, Gate};
 use crate::store::rollouts::{self, StoredStage};
-use crate::store::{evidence, populations, service_clock};
+use crate::store::{self, evidence, populations, service_clock};
 
-/// Decides the asks of one rollout.
+/// What came of a batch.
+pub(in crate::permits) struct Decided {
+    /// By device.
+    pub answers: HashMap<i32, Answer>,
+    /// Nobody may start as things are: the rollout stands, or is full.
+    pub full: bool,
+}
+
+/// Decides the asks of one rollout. Where it was full a moment ago, `look_first` reads without a lock whether it still
+/// is: a no may be stale, and thousands of askers for a few places must not lock thousands of rows. Every yes is
+/// decided under the locks.
 pub(in crate::permits) async fn grant(
     shared: &Shared,
     rollout: Uuid,
     asks: &[Ask],
-) -> anyhow::Result<HashMap<i32, Answer>> {
-    let mut tx = shared.pool.begin().await?;
-    let gates = gates::lock(&mut tx, rollout).await?;
-    let Some(stored) = rollouts::by_id(&mut tx, RolloutId(rollout)).await? else {
-        return Ok(asks
-            .iter()
-            .map(|a| (a.device_no, refused("unknown", "There is no such rollout.")))
-            .collect());
-    };
-    let mut round = Round::load(&mut tx, shared, stored, gates, asks).await?;
-    for ask in asks {
-        round.sort(ask);
+    look_first: bool,
+) -> anyhow::Result<Decided> {
+    if look_first {
+        let mut tx = store::reading(&shared.pool).await?;
+        if let Some(mut round) = Round::load(&mut tx, shared, rollout, asks, Locks::None).await? {
+            let halted = round.decide(asks)?;
+            if round.changes_nothing() {
+                if halted {
+                    shared.outcomes.notify_one();
+                }
+                // Who holds a permit already is told so under the locks: the gate must be open still.
+                let (again, mut decided) = round.looked(asks);
+                if !again.is_empty() {
+                    let confirmed = decide(shared, rollout, &again).await?;
+                    decided.answers.extend(confirmed.answers);
+                }
+                return Ok(decided);
+            }
+        }
     }
-    let halted = round.admit()?;
+    decide(shared, rollout, asks).await
+}
+
+/// Decides under the locks.
+async fn decide(shared: &Shared, rollout: Uuid, asks: &[Ask]) -> anyhow::Result<Decided> {
+    let mut tx = shared.pool.begin().await?;
+    let Some(mut round) = Round::load(&mut tx, shared, rollout, asks, Locks::All).await? else {
+        let unknown = || refused("unknown", "There is no such rollout.");
+        return Ok(Decided {
+            answers: asks.iter().map(|a| (a.device_no, unknown())).collect(),
+            full: false,
+        });
+    };
+    let halted = round.decide(asks)?;
     let announced = round.save(&mut tx).await?;
     tx.commit().await?;
     for (_, n, device_nos) in announced {
@@ -49,7 +79,16 @@ pub(in crate::permits) async fn grant(
     if halted {
         shared.outcomes.notify_one();
     }
-    Ok(round.answers)
+    Ok(round.decided())
+}
+
+/// Whether a round may grant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locks {
+    /// It may: gates and cursors are locked.
+    All,
+    /// It looks only.
+    None,
 }
 
 fn refused(reason: &str, why: &str) -> Answer {
@@ -74,7 +113,7 @@ struct Round<'a> {
     sequence: std::sync::Arc<Sequence>,
     stages: Vec<StoredStage>,
     gates: Vec<Gate>,
-    devices: HashMap<i32, Device>,
+    devices: HashMap<i32, Applicant>,
     listed: HashSet<i32>,
     cursors: BTreeMap<i32, i64>,
     assignments: HashMap<i32, Stored>,
@@ -86,6 +125,7 @@ struct Round<'a> {
     now: DateTime<Utc>,
     service_now: DateTime<Utc>,
     candidates: Vec<Candidate>,
+    asked: HashSet<i32>,
     answers: HashMap<i32, Answer>,
     granted: Vec<(Stored, bool)>,
     new_caps: BTreeMap<CohortId, u64>,
@@ -96,22 +136,26 @@ impl<'a> Round<'a> {
     async fn load(
         conn: &mut PgConnection,
         shared: &'a Shared,
-        rollout: rollouts::Stored,
-        gates: Vec<Gate>,
+        id: Uuid,
         asks: &[Ask],
-    ) -> anyhow::Result<Self> {
-        let id = rollout.rollout.id.0;
+        locks: Locks,
+    ) -> anyhow::Result<Option<Self>> {
+        let gates = match locks {
+            Locks::All => gates::lock(&mut *conn, id).await?,
+            Locks::None => gates::of_rollout(&mut *conn, id).await?,
+        };
+        let Some(rollout) = rollouts::by_id(&mut *conn, RolloutId(id)).await? else {
+            return Ok(None);
+        };
         let mut device_nos: Vec<i32> = asks.iter().map(|a| a.device_no).collect();
         device_nos.sort_unstable();
         device_nos.dedup();
-        let cursors = sqlx::query!(
-            "SELECT device_no, event_no FROM device_cursor WHERE device_no = ANY($1) ORDER BY device_no FOR UPDATE",
-            &device_nos,
-        )
-        .fetch_all(&mut *conn)
-        .await?;
+        let cursors = match locks {
+            Locks::All => lock_cursors(&mut *conn, &device_nos).await?,
+            Locks::None => BTreeMap::new(),
+        };
         let assignments =
-            assignments::lock(&mut *conn, &vec![id; device_nos.len()], &device_nos).await?;
+            assignments::of_pairs(&mut *conn, &vec![id; device_nos.len()], &device_nos).await?;
         let sequence = shared
             .catalogue
             .get(&mut *conn, rollout.rollout.digest)
@@ -137,21 +181,18 @@ impl<'a> Round<'a> {
         .fetch_all(&mut *conn)
         .await?;
         let now = shared.clock.now();
-        Ok(Self {
+        Ok(Some(Self {
             shared,
             sequence,
             stages,
             gates,
-            devices: devices::by_nos(&mut *conn, &device_nos)
+            devices: devices::applicants(&mut *conn, &device_nos)
                 .await?
                 .into_iter()
                 .map(|d| (d.device_no, d))
                 .collect(),
             listed: listed.into_iter().collect(),
-            cursors: cursors
-                .into_iter()
-                .map(|c| (c.device_no, c.event_no))
-                .collect(),
+            cursors,
             assignments: assignments.into_iter().map(|a| (a.device_no, a)).collect(),
             fixed: rollouts::cohorts(&mut *conn, id)
                 .await?
@@ -167,16 +208,63 @@ impl<'a> Round<'a> {
                 .map_or(now, |c| c.now),
             rollout,
             candidates: Vec::new(),
+            asked: HashSet::new(),
             answers: HashMap::new(),
             granted: Vec::new(),
             new_caps: BTreeMap::new(),
             granted_per_stage: BTreeMap::new(),
-        })
+        }))
+    }
+
+    /// Answers every ask; true where the evidence says halt.
+    fn decide(&mut self, asks: &[Ask]) -> anyhow::Result<bool> {
+        for ask in asks {
+            self.sort(ask);
+        }
+        self.admit()
+    }
+
+    /// There is nothing to store.
+    fn changes_nothing(&self) -> bool {
+        let as_stored = |(cohort, cap): (&CohortId, &u64)| self.caps.get(cohort) == Some(cap);
+        self.granted.is_empty() && self.new_caps.iter().all(as_stored)
+    }
+
+    fn decided(self) -> Decided {
+        Decided {
+            full: self.granted.is_empty(),
+            answers: self.answers,
+        }
+    }
+
+    /// What a round without locks may answer, and those whom it may not.
+    fn looked(self, asks: &[Ask]) -> (Vec<Ask>, Decided) {
+        let is_yes =
+            |a: &&Ask| matches!(self.answers.get(&a.device_no), Some(Answer::Granted { .. }));
+        let again = asks.iter().filter(is_yes).copied().collect();
+        (again, self.decided())
     }
 
     fn gate(&self, stage: Uuid) -> Option<&Gate> {
         self.gates.iter().find(|g| g.stage_id == stage)
     }
+}
+
+/// Locks the cursors of these devices, ascending, and returns the numbers of their last events.
+async fn lock_cursors(
+    conn: &mut PgConnection,
+    device_nos: &[i32],
+) -> sqlx::Result<BTreeMap<i32, i64>> {
+    let rows = sqlx::query!(
+        "SELECT device_no, event_no FROM device_cursor WHERE device_no = ANY($1) ORDER BY device_no FOR UPDATE",
+        device_nos,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| (r.device_no, r.event_no))
+        .collect())
 }
 
 #[cfg(test)]

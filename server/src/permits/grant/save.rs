@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::store::assignments::{self, Stored};
-use crate::store::events::{self, LoggedEvent, PERMITTED};
+use crate::store::events::{self, NewEvent, PERMITTED};
 use crate::store::gates::{self};
 use crate::store::{changes, evidence, standing};
 
@@ -26,26 +26,28 @@ impl Round<'_> {
         }
         self.granted.sort_by_key(|(s, _)| s.device_no);
         let rows: Vec<&Stored> = self.granted.iter().map(|(s, _)| s).collect();
-        assignments::save(&mut *conn, &rows).await?;
+        assignments::save_permitted(&mut *conn, &rows).await?;
         let places = standing::Changes::of(&self.assignments.values().collect(), &rows);
-        let mut log = Vec::with_capacity(rows.len());
+        let mut log = events::Rows::default();
         let mut counters = evidence::Changes::new();
         for (stored, first) in &self.granted {
             let event_no = self.cursors.entry(stored.device_no).or_default();
             *event_no += 1;
-            log.push(LoggedEvent {
+            let body = json!({
+                "rollout": stored.rollout, "stage": stored.stage, "permit_no": stored.assignment.permit_no,
+                "gate_version": stored.gate_version, "steps": stored.assignment.of, "expected": stored.assignment.expected,
+                "cohorts": stored.cohorts, "drift": stored.assignment.drift,
+            })
+            .to_string();
+            log.push(&NewEvent {
                 received_at: self.now,
                 device_no: stored.device_no,
                 event_no: *event_no,
                 epoch: 0,
                 seq: 0,
-                kind: PERMITTED.into(),
+                kind: PERMITTED,
                 hash: 0,
-                body: json!({
-                    "rollout": stored.rollout, "stage": stored.stage, "permit_no": stored.assignment.permit_no,
-                    "gate_version": stored.gate_version, "steps": stored.assignment.of, "expected": stored.assignment.expected,
-                    "cohorts": stored.cohorts, "drift": stored.assignment.drift,
-                }),
+                body: &body,
             });
             if *first {
                 // Steps that ran before the permit are counted with it: no gate passes over them.

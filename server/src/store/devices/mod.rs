@@ -1,5 +1,6 @@
 //! Devices: who they are, what they really have, and which of them a query takes.
 
+mod askers;
 mod places;
 mod placing;
 mod query;
@@ -10,6 +11,7 @@ mod summary;
 mod terms;
 mod walk;
 
+pub use askers::{Applicant, applicants};
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
