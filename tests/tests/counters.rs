@@ -146,7 +146,7 @@ async fn assignments_are_counted_through_any_history() {
             1 | 2 => drop(device.start(rollout).await),
             3 => {
                 lab.pass(chrono::TimeDelta::hours(dice.random_range(1..12)))
-                    .await
+                    .await;
             }
             _ => said(device, rollout.0, &mut dice).await,
         }
