@@ -102,6 +102,7 @@ fn main() -> anyhow::Result<ExitCode> {
     if matches!(arguments.command, Command::Run(_)) && SlowDisk::of_this_process().is_none() {
         println!("No slow disk: {:#}", slow_disk::again_with_it());
     }
+    server::tls::install_provider();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(run(arguments.command))
 }

@@ -66,7 +66,13 @@ pub async fn run(world: &mut World, soak: Soak) -> anyhow::Result<(String, bool)
     let tokens = Arc::new(world.tokens()?);
     let server = world.serve()?;
     let etags = measure::first_etags(&server, &tokens).await?;
-    let mut polls = Polls::split(&tokens, measure::THREADS, etags, measure::CHANGED);
+    let mut polls = Polls::split(
+        &tokens,
+        u32::try_from(world.devices)?,
+        measure::THREADS,
+        etags,
+        measure::CHANGED,
+    );
     let mut telemetry = reports(&tokens, world.devices);
     let started = Instant::now();
     let (mut samples, mut events) = (Vec::new(), 0);

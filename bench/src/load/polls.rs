@@ -43,12 +43,18 @@ pub struct Polls {
 }
 
 impl Polls {
-    /// For so many threads, each with its share of the devices. `etags` are those of devices with an even and with an odd
+    /// Of devices 1 to `devices`, for so many threads, each with its share of them. `etags` are those of devices with an even and with an odd
     /// number, `changed` is the share of polls whose device has an older one.
     #[must_use]
-    pub fn split(tokens: &Arc<Tokens>, threads: u32, etags: [ETag; 2], changed: f64) -> Vec<Self> {
+    pub fn split(
+        tokens: &Arc<Tokens>,
+        devices: u32,
+        threads: u32,
+        etags: [ETag; 2],
+        changed: f64,
+    ) -> Vec<Self> {
         let share = |first: u32| Self {
-            etags: (1 + first..=tokens.len())
+            etags: (1 + first..=devices)
                 .step_by(threads as usize)
                 .map(|device_no| etags[device_no as usize % 2])
                 .collect(),

@@ -28,7 +28,13 @@ impl Bench {
         println!("Polls");
         let server = self.serve()?;
         let etags = first_etags(&server, &self.tokens).await?;
-        let mut sources = Polls::split(&self.tokens, THREADS, etags, 0.0);
+        let mut sources = Polls::split(
+            &self.tokens,
+            u32::try_from(self.world.devices)?,
+            THREADS,
+            etags,
+            0.0,
+        );
         let hello = Replica::hello()?;
         let copied = self.report.findings.iter().find(|f| f.id == "copy");
         let background = copied

@@ -1,10 +1,11 @@
 //! What a server costs before anybody asks anything: its start, its memory, idle connections, last contacts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use server::fleet::{Picture, Reader, flush};
 use uuid::Uuid;
 
@@ -74,15 +75,17 @@ impl Bench {
         let picture = Arc::new(Picture::default());
         let _reader = Reader::load(pool.clone(), Arc::clone(&picture)).await?;
         let (mut times, mut wal) = (Vec::new(), Vec::new());
-        let mut written = HashMap::new();
-        for minute in 0..5 {
-            picture.set_service_now(Utc::now() + chrono::TimeDelta::minutes(minute));
+        let mut dice = StdRng::seed_from_u64(1);
+        for round in 0..5 {
             for device_no in 1..=self.world.devices {
+                // Some time in the last hour, each of them another: a block of equal minutes would be packed away.
+                let minute = round * 60 + dice.random_range(0..60);
+                picture.set_service_now(Utc::now() + TimeDelta::minutes(minute));
                 picture.touch(device_no);
             }
             let before = self.world.postgres.wal().await?;
             let started = Instant::now();
-            flush(&pool, &picture, Uuid::from_u128(1), &mut written).await?;
+            flush(&pool, &picture, Uuid::from_u128(1)).await?;
             times.push(started.elapsed().as_secs_f64() * 1000.0);
             wal.push((self.world.postgres.wal().await? - before) as f64 / 1e6);
         }

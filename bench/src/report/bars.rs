@@ -277,20 +277,13 @@ pub const FIGURES: &[Figure] = &[
     ),
     bar(
         "gate.read",
-        "reading what a gate is judged by, p99",
+        "reading what a gate is judged by",
         "ms",
         Lower,
         1.0,
         None,
     ),
-    bar(
-        "gate.decide",
-        "judging it, p99",
-        "µs",
-        Lower,
-        50.0,
-        Some(10.0),
-    ),
+    bar("gate.decide", "judging it", "µs", Lower, 50.0, Some(10.0)),
     bar("pages", "any page, p99", "ms", Lower, 100.0, Some(30.0)),
     told("recount", "recount of all counters", "s", Lower),
 ];

@@ -7,6 +7,7 @@ use servicing::{
     Architecture, Build, Edition, Facts, Ledger, LedgerEntry, PackageState, Planned, Product,
     Series, Sha256,
 };
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{CONTESTANTS, World};
@@ -104,6 +105,9 @@ impl World {
                 .await?;
         }
         let kinds = i32::try_from(kinds.len())?;
+        // A million rows at once are counted once, not by the counters' triggers.
+        let triggers = |word| AssertSqlSafe(format!("ALTER TABLE device {word} TRIGGER USER"));
+        sqlx::query(triggers("DISABLE")).execute(&mut *conn).await?;
         for (track, first, last) in [
             (self.fleet, 1, self.devices),
             (self.contest, self.devices + 1, self.devices + CONTESTANTS),
@@ -115,7 +119,9 @@ impl World {
                 from = to + 1;
             }
         }
+        sqlx::query(triggers("ENABLE")).execute(&mut *conn).await?;
         for statement in [
+            "SELECT count_again()",
             "VACUUM ANALYZE device",
             "VACUUM ANALYZE device_cursor",
             "CHECKPOINT",

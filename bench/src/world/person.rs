@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use reqwest::{Client, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A person with a token.
 #[derive(Debug, Clone)]

@@ -85,7 +85,7 @@ impl World {
     pub async fn lift_generations(&self, rollout: Rollout) -> anyhow::Result<()> {
         let lifted = sqlx::query(
             "INSERT INTO cap (rollout_id, cohort, cap)
-             SELECT $1, c, 10000000 FROM (SELECT 0::smallint AS c UNION SELECT cohort FROM rollout_cohort WHERE rollout_id = $1) AS every
+             SELECT $1, c, 10000000 FROM (SELECT 0::smallint AS c UNION SELECT UNNEST(cohorts) FROM rollout WHERE id = $1) AS every
              ON CONFLICT (rollout_id, cohort) DO UPDATE SET cap = excluded.cap",
         )
         .bind(rollout.id)

@@ -361,7 +361,8 @@ impl Batch {
         assignments::save_reported(&mut *conn, &rows(false)).await?;
         events::append(&mut *conn, &self.rows).await?;
         evidence::apply(&mut *conn, lane, &self.evidence).await?;
-        let changes = standing::Changes::of(&self.before, &touched().map(|(_, s)| s).collect::<Vec<_>>());
+        let changes =
+            standing::Changes::of(&self.before, &touched().map(|(_, s)| s).collect::<Vec<_>>());
         standing::apply(&mut *conn, lane, changes).await?;
         let changed: Vec<i32> = touched().map(|(k, _)| k.0).collect();
         Ok(changes::announce_devices(&mut *conn, &changed, false).await?)
