@@ -84,11 +84,25 @@ impl Control {
         }
     }
 
-    /// Lets something happen to a rollout.
+    /// Lets something happen to a rollout. What follows from a person's decision follows at once: a ring that needs no
+    /// approval is open, and one that does has asked for it, when they look again.
     ///
     /// # Errors
     /// [`OpError::NotFound`], [`OpError::Refused`] with the rule that says no, [`OpError::Internal`]. Nothing changed.
     pub async fn apply(&self, id: RolloutId, input: Input) -> Result<Decision, OpError> {
+        let by_a_person = actor(&input).is_some();
+        let decision = self.once(id, input).await?;
+        if by_a_person && decision.changed() {
+            // The decision stands whatever comes of this; drivers tick again within seconds.
+            if let Err(error) = self.tick(id).await {
+                tracing::warn!(%error, rollout = %id, "a decision stands, but what follows from it has to wait");
+            }
+        }
+        Ok(decision)
+    }
+
+    /// One decision, in one transaction.
+    async fn once(&self, id: RolloutId, input: Input) -> Result<Decision, OpError> {
         let mut tx = self.pool.begin().await?;
         let Some(track) = rollouts::track_of(&mut tx, id).await? else {
             return Err(OpError::NotFound { what: "rollout" });
@@ -123,7 +137,7 @@ impl Control {
         /// A rollout has at most 16 stages of four transitions each: more means that two rules contradict each other.
         const TRANSITIONS: usize = 64;
         for _ in 0..TRANSITIONS {
-            if !self.apply(id, Input::Tick).await?.changed() {
+            if !self.once(id, Input::Tick).await?.changed() {
                 return Ok(());
             }
         }
