@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::agent_api::asking::{Answering, Asking};
 use crate::agent_api::keys::AgentKeys;
 use crate::auth::Passwords;
 use crate::clock::{SharedClock, SystemClock};
@@ -59,6 +60,8 @@ pub struct App {
     pub ingest: Ingest,
     /// Where permits come from.
     pub permits: Permits,
+    /// Where polls ask that memory can not answer.
+    pub asking: Asking,
     /// What polls read.
     pub picture: Arc<Picture>,
     /// Sequences by digest.
@@ -166,6 +169,13 @@ impl Running {
             Duration::from_secs(u64::from(pace.active_s)),
             &stop,
         );
+        let answering = Answering {
+            pool: pool.clone(),
+            picture: Arc::clone(&picture),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+        };
+        let (asking, answers) = Asking::start(answering, &stop);
         let drivers = Drivers {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
@@ -184,7 +194,7 @@ impl Running {
             tokio::spawn(drivers.follow_outcomes(stop.clone())),
         ];
         let mut front = lanes;
-        front.push(granting);
+        front.extend([granting, answers]);
         let app = App {
             pool,
             clock,
@@ -195,6 +205,7 @@ impl Running {
             control,
             ingest,
             permits,
+            asking,
             picture,
             catalogue,
             keys: Arc::new(AgentKeys::new(&secret)),

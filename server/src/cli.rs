@@ -1,6 +1,5 @@
 //! Commands: what each of them does, from its flags to its exit code.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -253,7 +252,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         }
         None => (None, "http"),
     };
-    let listener = TcpListener::bind(config.listen)
+    let listener = serve::listen(config.listen)
         .with_context(|| format!("can not listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, scheme, "ready");

@@ -117,8 +117,6 @@ impl Drop for Taken {
 /// Rooms and lines of device calls.
 #[derive(Debug)]
 pub struct Bounds {
-    /// Polls that have to ask the database.
-    pub polls: Line,
     /// Enrolments, tokens and inventories.
     pub calls: Line,
     /// Bodies of devices that are known, from the first byte to the commit.
@@ -140,13 +138,12 @@ const KNOWN: usize = 32 * 1024 * 1024;
 const STRANGERS: usize = 8 * 1024 * 1024;
 
 impl Bounds {
-    /// For a pool of so many connections: polls take a quarter of them at most, other calls a quarter, the rest is
-    /// for telemetry, permits, drivers and people.
+    /// For a pool of so many connections: these calls take a quarter of them at most, polls one, the rest is for telemetry,
+    /// permits, drivers and people.
     #[must_use]
     pub fn new(pool_size: u32) -> Self {
         let quarter = usize::try_from(pool_size / 4).unwrap_or(1).max(1);
         Self {
-            polls: Line::new(quarter, WAITING, PATIENCE),
             calls: Line::new(quarter, WAITING, PATIENCE),
             known: Budget::of(KNOWN),
             strangers: Budget::of(STRANGERS),

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -108,12 +109,13 @@ impl Outcome {
 /// When nobody listens.
 pub fn run<S: Source + 'static>(plan: &Plan, sources: Vec<S>) -> anyhow::Result<(Outcome, Vec<S>)> {
     let threads = sources.len();
+    let everybody = Arc::new(Barrier::new(threads));
     let handles: Vec<_> = sources
         .into_iter()
         .enumerate()
         .map(|(thread, source)| {
-            let plan = plan.clone();
-            std::thread::spawn(move || on_thread(&plan, thread, threads, source))
+            let (plan, everybody) = (plan.clone(), Arc::clone(&everybody));
+            std::thread::spawn(move || on_thread(&plan, thread, &everybody, threads, source))
         })
         .collect();
     let (mut all, mut back) = (Outcome::default(), Vec::new());
@@ -137,6 +139,7 @@ struct Shared<S> {
 fn on_thread<S: Source + 'static>(
     plan: &Plan,
     thread: usize,
+    everybody: &Barrier,
     threads: usize,
     source: S,
 ) -> anyhow::Result<(Outcome, S)> {
@@ -154,17 +157,24 @@ fn on_thread<S: Source + 'static>(
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let started = Instant::now();
-    let until = started + plan.lasts;
+    let mut started = Instant::now();
     local.block_on(&runtime, async {
         let mine = (0..plan.connections).filter(|c| c % threads == thread);
-        let tasks: Vec<_> = mine
-            .map(|c| {
-                let to = plan.to[(c / threads) % plan.to.len()];
-                let shared = Rc::clone(&shared);
-                tokio::task::spawn_local(connection(to, shared, interval, started, until))
-            })
-            .collect();
+        let mut connections = Vec::new();
+        for c in mine {
+            let to = plan.to[(c / threads) % plan.to.len()];
+            connections.push((to, Connection::open(to).await));
+        }
+        // Other threads connect as well: nobody asks before everybody is there.
+        everybody.wait();
+        started = Instant::now();
+        let until = started + plan.lasts;
+        let mut tasks = Vec::new();
+        for (to, open) in connections {
+            let shared = Rc::clone(&shared);
+            let asking = connection(to, open?, shared, interval, started, until);
+            tasks.push(tokio::task::spawn_local(asking));
+        }
         for task in tasks {
             task.await.context("a connection panicked")??;
         }
@@ -179,12 +189,12 @@ fn on_thread<S: Source + 'static>(
 
 async fn connection<S: Source>(
     to: SocketAddr,
+    mut connection: Connection,
     shared: Rc<RefCell<Shared<S>>>,
     interval: Option<Duration>,
     started: Instant,
     until: Instant,
 ) -> anyhow::Result<()> {
-    let mut connection = Connection::open(to).await?;
     let mut request = Vec::with_capacity(1024);
     loop {
         let due = match interval {

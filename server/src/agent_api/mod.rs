@@ -1,5 +1,6 @@
 //! The agent protocol, version 1, as `docs/agent-protocol.md` describes it.
 
+pub mod asking;
 mod content;
 mod enrol;
 mod events;

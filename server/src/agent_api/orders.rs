@@ -8,35 +8,31 @@ use engine::rollout::RolloutState;
 use servicing::{Planned, Sha256};
 use sqlx::PgConnection;
 
-use crate::app::App;
-use crate::error::OpError;
-use crate::fleet::{Glance, Seen};
+use crate::fleet::{Catalogue, Seen};
 use crate::permits::START_WITHIN;
 use crate::store::assignments::Stored;
-use crate::store::offers::{self, Offer, Standing};
+use crate::store::offers::{Offer, Standing};
 
 /// What is said where no stage is open for the device's ring.
 const NOT_OFFERED: &str = "Nothing is offered to this device's ring.";
 
-/// The order for a device, with why. What was seen of it is noted in the picture as of `glance`: so that it polls at
-/// the right pace, and is answered from memory next time where nothing is going on.
+/// The order for a device, with why, and what of it the picture should know.
 ///
 /// # Errors
-/// [`OpError::NotFound`], [`OpError::Internal`].
-pub async fn for_device(app: &App, device_no: i32, glance: &Glance) -> Result<Wire, OpError> {
-    let mut conn = app.pool.acquire().await?;
-    let standing = offers::standing(&mut conn, device_no)
-        .await?
-        .ok_or(OpError::NotFound { what: "device" })?;
-    let (order, why) = decide(app, &mut conn, &standing, app.clock.now()).await?;
-    let digest = &standing.inventory_digest;
+/// When the database fails, or what it holds can not be read.
+pub(super) async fn for_device(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    standing: &Standing,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(Wire, Seen)> {
+    let (order, why) = decide(conn, catalogue, standing, now).await?;
     let over = |s: &Stored| s.assignment.state.is_outcome();
     let seen = Seen {
         idle: matches!(order, Order::Nothing),
         quiet: standing.assignments.iter().all(over),
     };
-    app.picture.note(device_no, glance.version, seen, digest);
-    Ok(wire(order, why, digest))
+    Ok((wire(order, why, &standing.inventory_digest), seen))
 }
 
 /// The order for a device whose ring is offered nothing and for which everything that it began is over: the same as
@@ -54,11 +50,11 @@ fn wire(order: Order, why: String, inventory_digest: &Sha256) -> Wire {
 }
 
 async fn decide(
-    app: &App,
     conn: &mut PgConnection,
+    catalogue: &Catalogue,
     device: &Standing,
     now: DateTime<Utc>,
-) -> Result<(Order, String), OpError> {
+) -> anyhow::Result<(Order, String)> {
     let (mine, offers) = (&device.assignments, &device.offers);
     // What was begun is brought to its end first, also where a newer rollout waits.
     for stored in mine
@@ -83,8 +79,7 @@ async fn decide(
         if offer.for_others {
             continue;
         }
-        let sequence = app
-            .catalogue
+        let sequence = catalogue
             .get(&mut *conn, offer.digest)
             .await?
             .context("a rollout without its sequence")?;

@@ -3,7 +3,7 @@
 //! It has two ways in: the route, and `serve::fast_poll`, which takes only what [`from_memory`] can answer. What an
 //! ETag is, when to come again and what is said is decided here, for both.
 
-use agent_protocol::{Assignment, Order, POLL_AFTER};
+use agent_protocol::{Order, POLL_AFTER};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +13,6 @@ use rand::RngExt;
 
 use super::identity::AgentCall;
 use super::orders;
-use super::room::busy;
 use crate::app::App;
 use crate::fleet::Glance;
 use crate::http::Failure;
@@ -80,8 +79,7 @@ pub async fn assignment(
     if let Some(response) = known(&app, &call, &headers) {
         return Ok(response);
     }
-    let _place = app.bounds.polls.enter().await.map_err(busy)?;
-    let assignment: Assignment = orders::for_device(&app, call.device_no, &call.glance).await?;
+    let assignment = app.asking.ask(call.device_no, call.glance).await?;
     let idle = matches!(assignment.order, Order::Nothing);
     let response = Json(assignment).into_response();
     Ok(dressed(&app, response, etag(&call.glance), idle))

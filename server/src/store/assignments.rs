@@ -137,8 +137,7 @@ fn state(word: &str, step: i16, code: Option<i32>) -> anyhow::Result<State> {
     })
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Row {
+struct Row {
     rollout_id: Uuid,
     device_no: i32,
     stage_id: Uuid,
@@ -240,6 +239,24 @@ pub async fn of_device(conn: &mut PgConnection, device_no: i32) -> anyhow::Resul
         Row,
         "SELECT a.* FROM assignment a JOIN rollout r ON r.id = a.rollout_id WHERE a.device_no = $1 ORDER BY r.created_at DESC",
         device_no,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// All assignments of these devices, those of the newest rollout first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_devices(
+    conn: &mut PgConnection,
+    device_nos: &[i32],
+) -> anyhow::Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT a.* FROM assignment a JOIN rollout r ON r.id = a.rollout_id WHERE a.device_no = ANY($1) ORDER BY r.created_at DESC",
+        device_nos,
     )
     .fetch_all(conn)
     .await?;

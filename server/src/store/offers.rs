@@ -1,9 +1,10 @@
-//! What the order of one device depends on, in one question: after a change, polls ask it by the thousand.
+//! What the orders of devices depend on, for many of them in one go: after a change, polls ask it by the thousand.
+
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::rollout::RolloutState;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use servicing::{Facts, Ledger, Sha256};
 use sqlx::PgConnection;
@@ -14,7 +15,7 @@ use super::assignments::{self, Stored};
 use super::sha256;
 
 /// A rollout as far as a device's order needs it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
     /// Rollout.
     pub rollout: Uuid,
@@ -61,41 +62,143 @@ impl Standing {
     }
 }
 
-/// How a device stands; none for one that is not there.
+/// A stage as far as orders need it.
+#[derive(Clone)]
+struct Stage {
+    id: Uuid,
+    ring: Uuid,
+    open: bool,
+    rollout: Uuid,
+    listed: bool,
+    digest: Sha256,
+    state: RolloutState,
+}
+
+impl Stage {
+    /// The stage as an offer for a device of this ring.
+    fn offer(&self, ring: Uuid, is_listed: bool) -> Offer {
+        Offer {
+            rollout: self.rollout,
+            digest: self.digest,
+            state: self.state.clone(),
+            for_others: self.listed && !is_listed,
+            open: self.open,
+            of_ring: self.ring == ring,
+        }
+    }
+}
+
+/// How devices stand, by number; those that are not there are left out. A handful of questions, however many devices.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn standing(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Option<Standing>> {
-    let row = sqlx::query!(
-        r#"SELECT d.inventory_digest, d.enrolled_at, d.facts AS "facts: Json<Box<RawValue>>", d.ledger AS "ledger: Json<Box<RawValue>>",
-               (SELECT jsonb_agg(to_jsonb(a) ORDER BY r.created_at DESC)
-                FROM assignment a JOIN rollout r ON r.id = a.rollout_id WHERE a.device_no = d.device_no
-               ) AS "assignments: Json<Vec<assignments::Row>>",
-               (SELECT jsonb_agg(jsonb_build_object('rollout', r.id, 'digest', encode(r.digest, 'hex'), 'state', r.state, 'open', g.open,
-                           'of_ring', s.ring_id = d.ring_id, 'for_others', r.scope = 'listed'
-                               AND NOT EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = r.id AND l.device_no = d.device_no))
-                           ORDER BY r.created_at DESC)
-                FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
-                WHERE s.id IN (SELECT stage_id FROM assignment WHERE device_no = d.device_no)
-                   OR (s.ring_id = d.ring_id AND g.open
-                       AND NOT EXISTS (SELECT FROM assignment a WHERE a.rollout_id = r.id AND a.device_no = d.device_no))
-               ) AS "offers: Json<Vec<Offer>>"
-           FROM device d WHERE d.device_no = $1"#,
-        device_no,
+pub async fn standings(
+    conn: &mut PgConnection,
+    device_nos: &[i32],
+) -> anyhow::Result<HashMap<i32, Standing>> {
+    let devices = sqlx::query!(
+        r#"SELECT device_no, ring_id, inventory_digest, enrolled_at, facts AS "facts: Json<Box<RawValue>>",
+                  ledger AS "ledger: Json<Box<RawValue>>"
+           FROM device WHERE device_no = ANY($1)"#,
+        device_nos,
     )
-    .fetch_optional(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let assignments = row.assignments.map_or_else(Vec::new, |a| a.0);
-    Ok(Some(Standing {
-        inventory_digest: sha256(&row.inventory_digest)?,
-        enrolled_at: row.enrolled_at,
-        assignments: assignments
-            .into_iter()
-            .map(Stored::try_from)
-            .collect::<anyhow::Result<_>>()?,
-        offers: row.offers.map_or_else(Vec::new, |o| o.0),
-        facts: row.facts.0,
-        ledger: row.ledger.0,
-    }))
+    let mut begun: HashMap<i32, Vec<Stored>> = HashMap::new();
+    for stored in assignments::of_devices(&mut *conn, device_nos).await? {
+        begun.entry(stored.device_no).or_default().push(stored);
+    }
+    let rings: Vec<Uuid> = distinct(devices.iter().map(|d| d.ring_id));
+    let stages = stages(
+        &mut *conn,
+        &rings,
+        &distinct(begun.values().flatten().map(|s| s.stage)),
+    )
+    .await?;
+    let listed = listed(&mut *conn, &stages, device_nos).await?;
+    devices
+        .into_iter()
+        .map(|device| {
+            let assignments = begun.remove(&device.device_no).unwrap_or_default();
+            let concerns = |stage: &&Stage| {
+                let mine = assignments.iter().find(|a| a.rollout == stage.rollout);
+                mine.map_or(stage.open && stage.ring == device.ring_id, |a| {
+                    a.stage == stage.id
+                })
+            };
+            let offers = stages.iter().filter(concerns);
+            let offers = offers.map(|s| {
+                s.offer(
+                    device.ring_id,
+                    listed.contains(&(s.rollout, device.device_no)),
+                )
+            });
+            let standing = Standing {
+                inventory_digest: sha256(&device.inventory_digest)?,
+                enrolled_at: device.enrolled_at,
+                offers: offers.collect(),
+                assignments,
+                facts: device.facts.0,
+                ledger: device.ledger.0,
+            };
+            Ok((device.device_no, standing))
+        })
+        .collect()
+}
+
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    ids.collect::<HashSet<_>>().into_iter().collect()
+}
+
+/// Stages that are open for these rings, and these; those of the newest rollout first.
+async fn stages(
+    conn: &mut PgConnection,
+    rings: &[Uuid],
+    begun: &[Uuid],
+) -> anyhow::Result<Vec<Stage>> {
+    let rows = sqlx::query!(
+        r#"SELECT s.id, s.ring_id, g.open, r.id AS rollout, r.scope = 'listed' AS "listed!", r.digest, r.state AS "state: Json<RolloutState>"
+           FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
+           WHERE s.id = ANY($1) OR (s.ring_id = ANY($2) AND g.open) ORDER BY r.created_at DESC, r.id"#,
+        begun,
+        rings,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Stage {
+                id: r.id,
+                ring: r.ring_id,
+                open: r.open,
+                rollout: r.rollout,
+                listed: r.listed,
+                digest: sha256(&r.digest)?,
+                state: r.state.0,
+            })
+        })
+        .collect()
+}
+
+/// Which of these devices the rollouts for listed devices among these stages are for.
+async fn listed(
+    conn: &mut PgConnection,
+    stages: &[Stage],
+    device_nos: &[i32],
+) -> sqlx::Result<HashSet<(Uuid, i32)>> {
+    let rollouts = distinct(stages.iter().filter(|s| s.listed).map(|s| s.rollout));
+    if rollouts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query!(
+        "SELECT rollout_id, device_no FROM rollout_device WHERE rollout_id = ANY($1) AND device_no = ANY($2)",
+        &rollouts,
+        device_nos,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| (r.rollout_id, r.device_no))
+        .collect())
 }
