@@ -4,12 +4,13 @@
 mod grant;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -145,55 +146,58 @@ impl Permits {
     }
 }
 
+/// Batches of one process under way at once: while one holds the locks, plans of the next are made.
+const AT_ONCE: usize = 2;
+
+/// Rollouts in which nobody could start when they were asked last.
+type Fulls = Arc<Mutex<HashSet<Uuid>>>;
+
 async fn run(shared: Shared, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
-    // Rollouts in which nobody could start when they were asked last.
-    let mut full: HashSet<Uuid> = HashSet::new();
+    let fulls = Fulls::default();
+    let mut under_way = JoinSet::new();
+    let mut taken = Vec::with_capacity(MAX_BATCH);
     loop {
-        let mut taken = Vec::new();
+        if under_way.len() >= AT_ONCE {
+            let _done = under_way.join_next().await;
+        }
         tokio::select! {
             biased;
-            job = jobs.recv() => match job {
-                Some(job) => taken.push(job),
-                None => return,
-            },
-            () = stop.cancelled() => jobs.close(),
-        }
-        while taken.len() < MAX_BATCH {
-            match jobs.try_recv() {
-                Ok(job) => taken.push(job),
-                Err(_) => break,
-            }
+            n = jobs.recv_many(&mut taken, MAX_BATCH) => if n == 0 { break },
+            () = stop.cancelled(), if !jobs.is_closed() => jobs.close(),
         }
         let mut by_rollout: HashMap<Uuid, Vec<Job>> = HashMap::new();
-        for job in taken {
+        for job in taken.drain(..) {
             by_rollout.entry(job.ask.rollout).or_default().push(job);
         }
-        for (rollout, jobs) in by_rollout {
-            let asks: Vec<Ask> = jobs.iter().map(|j| j.ask).collect();
-            match grant::grant(&shared, rollout, &asks, full.contains(&rollout)).await {
-                Ok(decided) => {
-                    if decided.full {
-                        full.insert(rollout);
-                    } else {
-                        full.remove(&rollout);
-                    }
+        if !by_rollout.is_empty() {
+            under_way.spawn(decide(shared.clone(), Arc::clone(&fulls), by_rollout));
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
 
-                    for job in jobs {
-                        let answer = decided
-                            .answers
-                            .get(&job.ask.device_no)
-                            .cloned()
-                            .ok_or(NoAnswer::Unavailable);
-                        let _gone = job.reply.send(answer);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, %rollout, "permits could not be decided");
-                    for job in jobs {
-                        let _gone = job.reply.send(Err(NoAnswer::Unavailable));
-                    }
-                }
+/// Decides a batch and answers.
+async fn decide(shared: Shared, fulls: Fulls, by_rollout: HashMap<Uuid, Vec<Job>>) {
+    for (rollout, jobs) in by_rollout {
+        let asks: Vec<Ask> = jobs.iter().map(|j| j.ask).collect();
+        let was_full = fulls.lock().is_ok_and(|full| full.contains(&rollout));
+        let decided = grant::grant(&shared, rollout, &asks, was_full).await;
+        if let (Ok(decided), Ok(mut full)) = (&decided, fulls.lock()) {
+            if decided.full {
+                full.insert(rollout);
+            } else {
+                full.remove(&rollout);
             }
+        }
+        if let Err(error) = &decided {
+            tracing::error!(%error, %rollout, "permits could not be decided");
+        }
+        for job in jobs {
+            let answer = decided
+                .as_ref()
+                .ok()
+                .and_then(|d| d.answers.get(&job.ask.device_no));
+            let _gone = job.reply.send(answer.cloned().ok_or(NoAnswer::Unavailable));
         }
     }
 }

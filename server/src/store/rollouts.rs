@@ -9,6 +9,7 @@ use engine::policy::StagePolicy;
 use engine::rollout::{Rollout, RolloutState};
 use engine::stage::StageState;
 use serde_json::Value;
+use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -181,6 +182,17 @@ pub async fn track_of(conn: &mut PgConnection, id: RolloutId) -> sqlx::Result<Op
             .await?
             .map(TrackId),
     )
+}
+
+/// Content digest of a rollout.
+///
+/// # Errors
+/// When the database fails.
+pub async fn digest(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Option<Sha256>> {
+    let digest = sqlx::query_scalar!("SELECT digest FROM rollout WHERE id = $1", id.0)
+        .fetch_optional(conn)
+        .await?;
+    digest.map(|d| sha256(&d)).transpose()
 }
 
 /// Rollouts that a tick may move: scheduled, active, paused, halted, or completed, which still serve stragglers.

@@ -93,8 +93,9 @@ impl Round<'_> {
             }
             _ => return Err(refused("started", "The installation has begun already.")),
         }
-        let (steps, target) = match servicing::plan(&self.sequence, &device.facts, &device.ledger) {
-            Planned::Steps(plan) => (plan.steps, plan.target),
+        let planned = self.plans.of(device);
+        let (steps, target) = match planned.ok_or_else(|| self.moving())? {
+            Planned::Steps(plan) => (&plan.steps, plan.target),
             Planned::NotReady(_, why) => {
                 let why = why
                     .iter()
@@ -136,6 +137,14 @@ impl Round<'_> {
             cohorts,
             asker,
         })
+    }
+
+    /// Its inventory changed between two reads of it: an instant later it will not.
+    fn moving(&self) -> Answer {
+        Answer::Wait {
+            retry_after_s: self.shared.retry_after_s,
+            why: "The device's inventory is just being stored.".into(),
+        }
     }
 
     /// A closed gate in the device's terms.

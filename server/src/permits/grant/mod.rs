@@ -3,6 +3,7 @@
 
 mod admit;
 mod check;
+mod plans;
 mod save;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,7 +12,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::admission::Asker;
 use engine::ids::{CohortId, RolloutId};
-use servicing::{Build, Sequence};
+use servicing::Build;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use crate::store::devices::{self, Applicant};
 use crate::store::gates::{self, Gate};
 use crate::store::rollouts::{self, StoredStage};
 use crate::store::{self, evidence, populations, service_clock};
+use plans::Plans;
 
 /// What came of a batch.
 pub(in crate::permits) struct Decided {
@@ -41,7 +43,15 @@ pub(in crate::permits) async fn grant(
 ) -> anyhow::Result<Decided> {
     if look_first {
         let mut tx = store::reading(&shared.pool).await?;
-        if let Some(mut round) = Round::load(&mut tx, shared, rollout, asks, Locks::None).await? {
+        if let Some(mut round) = Round::load(
+            &mut tx,
+            shared,
+            rollout,
+            asks,
+            (Locks::None, Plans::default()),
+        )
+        .await?
+        {
             let halted = round.decide(asks)?;
             if round.changes_nothing() {
                 if halted {
@@ -62,8 +72,10 @@ pub(in crate::permits) async fn grant(
 
 /// Decides under the locks.
 async fn decide(shared: &Shared, rollout: Uuid, asks: &[Ask]) -> anyhow::Result<Decided> {
+    let plans = Plans::ahead(shared, rollout, asks).await?;
     let mut tx = shared.pool.begin().await?;
-    let Some(mut round) = Round::load(&mut tx, shared, rollout, asks, Locks::All).await? else {
+    let round = Round::load(&mut tx, shared, rollout, asks, (Locks::All, plans)).await?;
+    let Some(mut round) = round else {
         let unknown = || refused("unknown", "There is no such rollout.");
         return Ok(Decided {
             answers: asks.iter().map(|a| (a.device_no, unknown())).collect(),
@@ -110,7 +122,7 @@ struct Candidate {
 struct Round<'a> {
     shared: &'a Shared,
     rollout: rollouts::Stored,
-    sequence: std::sync::Arc<Sequence>,
+    plans: Plans,
     stages: Vec<StoredStage>,
     gates: Vec<Gate>,
     devices: HashMap<i32, Applicant>,
@@ -138,7 +150,7 @@ impl<'a> Round<'a> {
         shared: &'a Shared,
         id: Uuid,
         asks: &[Ask],
-        locks: Locks,
+        (locks, mut plans): (Locks, Plans),
     ) -> anyhow::Result<Option<Self>> {
         let gates = match locks {
             Locks::All => gates::lock(&mut *conn, id).await?,
@@ -180,17 +192,17 @@ impl<'a> Round<'a> {
         )
         .fetch_all(&mut *conn)
         .await?;
+        let applicants = devices::applicants(&mut *conn, &device_nos).await?;
+        plans
+            .renew(&mut *conn, &sequence, applicants.iter())
+            .await?;
         let now = shared.clock.now();
         Ok(Some(Self {
             shared,
-            sequence,
+            plans,
             stages,
             gates,
-            devices: devices::applicants(&mut *conn, &device_nos)
-                .await?
-                .into_iter()
-                .map(|d| (d.device_no, d))
-                .collect(),
+            devices: applicants.into_iter().map(|d| (d.device_no, d)).collect(),
             listed: listed.into_iter().collect(),
             cursors,
             assignments: assignments.into_iter().map(|a| (a.device_no, a)).collect(),

@@ -27,6 +27,17 @@ pub struct Applicant {
     pub generation: i32,
     /// Cohorts: model, BIOS, architecture, build, edition.
     pub cohorts: Vec<i16>,
+    /// SHA-256 of its inventory: a plan that was made from this one is good.
+    pub inventory_digest: Vec<u8>,
+}
+
+/// What a device's plan is made from.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// Number.
+    pub device_no: i32,
+    /// SHA-256 of all of it.
+    pub digest: Vec<u8>,
     /// Facts.
     pub facts: Facts,
     /// Servicing ledger.
@@ -42,9 +53,8 @@ pub async fn applicants(
     device_nos: &[i32],
 ) -> anyhow::Result<Vec<Applicant>> {
     let rows = sqlx::query!(
-        r#"SELECT device_no, id, track_id, ring_id, status, clone_suspected, generation, cohorts,
-                  facts AS "facts: Json<Facts>", ledger AS "ledger: Json<Ledger>"
-           FROM device WHERE device_no = ANY($1)"#,
+        "SELECT device_no, id, track_id, ring_id, status, clone_suspected, generation, cohorts, inventory_digest
+         FROM device WHERE device_no = ANY($1)",
         device_nos,
     )
     .fetch_all(conn)
@@ -60,9 +70,35 @@ pub async fn applicants(
                 clone_suspected: r.clone_suspected,
                 generation: r.generation,
                 cohorts: r.cohorts,
-                facts: r.facts.0,
-                ledger: r.ledger.0,
+                inventory_digest: r.inventory_digest,
             })
         })
         .collect()
+}
+
+/// Inventories by number.
+///
+/// # Errors
+/// When the database fails.
+pub async fn inventories(
+    conn: &mut PgConnection,
+    device_nos: &[i32],
+) -> sqlx::Result<Vec<Inventory>> {
+    let rows = sqlx::query!(
+        r#"SELECT device_no, inventory_digest, facts AS "facts: Json<Facts>", ledger AS "ledger: Json<Ledger>"
+           FROM device WHERE device_no = ANY($1)"#,
+        device_nos,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for r in rows {
+        all.push(Inventory {
+            device_no: r.device_no,
+            digest: r.inventory_digest,
+            facts: r.facts.0,
+            ledger: r.ledger.0,
+        });
+    }
+    Ok(all)
 }

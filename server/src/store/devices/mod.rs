@@ -11,7 +11,7 @@ mod summary;
 mod terms;
 mod walk;
 
-pub use askers::{Applicant, applicants};
+pub use askers::{Applicant, Inventory, applicants, inventories};
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
