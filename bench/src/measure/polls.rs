@@ -13,8 +13,9 @@ use crate::load::{Connection, Outcome, Pace, Plan};
 use crate::replica::Replica;
 use crate::stats;
 
-/// Connections of the closed loops.
-const CONNECTIONS: usize = 64;
+/// Connections of the closed loops, of ceiling and subject alike. Few of them would measure how long the few polls take that
+/// ask the database, and not what the server can do: devices have a connection each.
+const CONNECTIONS: usize = 256;
 
 /// Polls a second of a million devices that ask every minute.
 const PER_SECOND: f64 = 17_000.0;
@@ -143,7 +144,7 @@ impl Bench {
         for _ in 0..self.extent.rounds {
             let plan = Plan {
                 to: vec![server.address],
-                connections: 256,
+                connections: CONNECTIONS,
                 pace: Pace::Open {
                     per_second: PER_SECOND,
                 },
