@@ -159,17 +159,28 @@ impl Control {
         let snapshot = snapshot::load(&mut *conn, &stored, self.ingest.works(), now).await?;
         let decision = decide(&snapshot, input.clone(), now)?;
         if !decision.changed() {
-            rollouts::save_reasons(&mut *conn, id, &decision.reasons, decision.report.as_ref())
-                .await?;
+            rollouts::save_reasons(&mut *conn, id, &decision.reasons).await?;
+            if let Some((stage, report)) = &decision.report {
+                rollouts::save_report(&mut *conn, *stage, report).await?;
+            }
             return Ok(decision);
         }
         // Also the first time that a rollout runs which was halted before it started.
         let starts = decision.rollout == Some(RolloutState::Active)
             && !rollouts::is_prepared(&mut *conn, id).await?;
-        if starts {
-            self.prepare(&mut *conn, &stored).await?;
-        }
-        save::save(&mut *conn, &snapshot, &stored, &input, &decision, now, tail).await?;
+        let cohorts = if starts {
+            Some(self.prepare(&mut *conn, &stored).await?)
+        } else {
+            None
+        };
+        let made = save::Made {
+            snapshot: &snapshot,
+            input: &input,
+            decision: &decision,
+            cohorts: cohorts.as_deref(),
+            at: now,
+        };
+        save::save(&mut *conn, made, tail).await?;
         let completes = matches!(decision.rollout, Some(RolloutState::Completed { .. }));
         if starts || completes {
             self.supersede_older(&mut *conn, &stored, completes, tail)
