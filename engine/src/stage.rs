@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Refused;
-use crate::evidence::Counts;
+use crate::evidence::{Counts, sparse};
 use crate::gate::{OobeEvidence, TelemetryHealth};
 use crate::ids::{RequestId, RingId, StageId};
 use crate::policy::StagePolicy;
@@ -59,6 +59,7 @@ pub struct Stage {
     /// State.
     pub state: StageState,
     /// Evidence of this ring for this digest.
+    #[serde(serialize_with = "sparse::counts")]
     pub counts: Counts,
     /// Devices of the ring that the sequence applies to, in the rollout's scope: those that hold it already by
     /// this digest's evidence included.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use servicing::Sha256;
 
 use crate::approval::{Request, VoidReason};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, sparse};
 use crate::gate::GateReport;
 use crate::halt::{HaltCause, HaltPolicy, assess};
 use crate::ids::{PersonId, RequestId, RolloutId, StageId};
@@ -39,6 +39,7 @@ pub struct Snapshot {
     /// Its stages, first ring first.
     pub stages: Vec<Stage>,
     /// Evidence over all of them.
+    #[serde(serialize_with = "sparse::evidence")]
     pub evidence: Evidence,
     /// Open requests.
     pub requests: Vec<Request>,

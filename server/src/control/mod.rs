@@ -52,6 +52,18 @@ impl IngestHealth {
     }
 }
 
+/// A rollout has at most 16 stages of four transitions each: more means that two rules contradict each other.
+const TRANSITIONS: usize = 64;
+
+/// What comes after a decision in its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Drivers tick the rollout later.
+    Nothing,
+    /// The rollout is ticked until nothing changes any more.
+    Ticks,
+}
+
 /// The write path of rollouts and of what they roll out.
 #[derive(Clone)]
 pub struct Control {
@@ -84,25 +96,27 @@ impl Control {
         }
     }
 
-    /// Lets something happen to a rollout. What follows from a person's decision follows at once: a ring that needs no
-    /// approval is open, and one that does has asked for it, when they look again.
+    /// Lets something happen to a rollout. What follows from a person's decision follows in the same transaction: a ring
+    /// that needs no approval is open, and one that does has asked for it, when they look again.
     ///
     /// # Errors
     /// [`OpError::NotFound`], [`OpError::Refused`] with the rule that says no, [`OpError::Internal`]. Nothing changed.
     pub async fn apply(&self, id: RolloutId, input: Input) -> Result<Decision, OpError> {
-        let by_a_person = actor(&input).is_some();
-        let decision = self.once(id, input).await?;
-        if by_a_person && decision.changed() {
-            // The decision stands whatever comes of this; drivers tick again within seconds.
-            if let Err(error) = self.tick(id).await {
-                tracing::warn!(%error, rollout = %id, "a decision stands, but what follows from it has to wait");
-            }
+        if actor(&input).is_none() {
+            return self.transact(id, input, Then::Nothing).await;
         }
-        Ok(decision)
+        match self.transact(id, input.clone(), Then::Ticks).await {
+            // A halt must not fail by what would follow from it; drivers tick again within seconds.
+            Err(OpError::Internal(error)) => {
+                tracing::warn!(%error, rollout = %id, "a decision is tried again without what follows from it");
+                self.transact(id, input, Then::Nothing).await
+            }
+            done => done,
+        }
     }
 
-    /// One decision, in one transaction.
-    async fn once(&self, id: RolloutId, input: Input) -> Result<Decision, OpError> {
+    /// A decision and what comes then, in one transaction.
+    async fn transact(&self, id: RolloutId, input: Input, then: Then) -> Result<Decision, OpError> {
         let mut tx = self.pool.begin().await?;
         let Some(track) = rollouts::track_of(&mut tx, id).await? else {
             return Err(OpError::NotFound { what: "rollout" });
@@ -112,6 +126,11 @@ impl Control {
         let decision = self.step(&mut tx, id, input, &mut tail).await?;
         let changed = decision.changed();
         if changed {
+            if then == Then::Ticks {
+                // Whatever stops it, it is no answer to what was asked for.
+                let followed = self.follow(&mut tx, id, &mut tail).await;
+                followed.map_err(|error| OpError::Internal(error.into()))?;
+            }
             tail.write(&mut tx, self.notify).await?;
         }
         tx.commit().await?;
@@ -134,14 +153,29 @@ impl Control {
     /// # Errors
     /// As [`Control::apply`].
     pub async fn tick(&self, id: RolloutId) -> Result<(), OpError> {
-        /// A rollout has at most 16 stages of four transitions each: more means that two rules contradict each other.
-        const TRANSITIONS: usize = 64;
         for _ in 0..TRANSITIONS {
-            if !self.once(id, Input::Tick).await?.changed() {
+            let decision = self.transact(id, Input::Tick, Then::Nothing).await?;
+            if !decision.changed() {
                 return Ok(());
             }
         }
-        Err(anyhow::anyhow!("rollout {id} does not come to rest").into())
+        Err(restless(id))
+    }
+
+    /// The same inside a transaction that holds the track's lock.
+    async fn follow(
+        &self,
+        conn: &mut PgConnection,
+        id: RolloutId,
+        tail: &mut Tail,
+    ) -> Result<(), OpError> {
+        for _ in 0..TRANSITIONS {
+            let decision = self.step(&mut *conn, id, Input::Tick, tail).await?;
+            if !decision.changed() {
+                return Ok(());
+            }
+        }
+        Err(restless(id))
     }
 
     /// One decision inside a transaction that holds the track's lock. What is locked last is left to `tail`.
@@ -159,17 +193,28 @@ impl Control {
         let snapshot = snapshot::load(&mut *conn, &stored, self.ingest.works(), now).await?;
         let decision = decide(&snapshot, input.clone(), now)?;
         if !decision.changed() {
-            rollouts::save_reasons(&mut *conn, id, &decision.reasons, decision.report.as_ref())
-                .await?;
+            rollouts::save_reasons(&mut *conn, id, &decision.reasons).await?;
+            if let Some((stage, report)) = &decision.report {
+                rollouts::save_report(&mut *conn, *stage, report).await?;
+            }
             return Ok(decision);
         }
         // Also the first time that a rollout runs which was halted before it started.
         let starts = decision.rollout == Some(RolloutState::Active)
             && !rollouts::is_prepared(&mut *conn, id).await?;
-        if starts {
-            self.prepare(&mut *conn, &stored).await?;
-        }
-        save::save(&mut *conn, &snapshot, &stored, &input, &decision, now, tail).await?;
+        let cohorts = if starts {
+            Some(self.prepare(&mut *conn, &stored).await?)
+        } else {
+            None
+        };
+        let made = save::Made {
+            snapshot: &snapshot,
+            input: &input,
+            decision: &decision,
+            cohorts: cohorts.as_deref(),
+            at: now,
+        };
+        save::save(&mut *conn, made, tail).await?;
         let completes = matches!(decision.rollout, Some(RolloutState::Completed { .. }));
         if starts || completes {
             self.supersede_older(&mut *conn, &stored, completes, tail)
@@ -187,6 +232,10 @@ impl Control {
             .await?
             .ok_or(OpError::NotFound { what: "track" })
     }
+}
+
+fn restless(id: RolloutId) -> OpError {
+    anyhow::anyhow!("rollout {id} does not come to rest").into()
 }
 
 /// Who an input comes from; none: the engine itself.

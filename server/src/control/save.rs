@@ -12,23 +12,45 @@ use sqlx::PgConnection;
 use super::actor;
 use super::tail::Tail;
 use crate::error::OpError;
-use crate::store::rollouts::Stored;
 use crate::store::{assignments, audit, decisions, gates, requests, rollouts, to_json};
+
+/// A decision with what it was made from.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    /// What was read.
+    pub snapshot: &'a Snapshot,
+    /// What happened.
+    pub input: &'a Input,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// Cohorts, where the decision fixes them.
+    pub cohorts: Option<&'a [i16]>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
 
 /// Saves a decision that changed something. Lock order: rollout, gates, requests.
 pub(super) async fn save(
     conn: &mut PgConnection,
-    snapshot: &Snapshot,
-    stored: &Stored,
-    input: &Input,
-    decision: &Decision,
-    now: DateTime<Utc>,
+    made: Made<'_>,
     tail: &mut Tail,
 ) -> Result<(), OpError> {
-    let rollout = &stored.rollout;
+    let Made {
+        snapshot,
+        input,
+        decision,
+        cohorts,
+        at,
+    } = made;
+    let rollout = &snapshot.rollout;
     let state = decision.rollout.as_ref().unwrap_or(&rollout.state);
-    let cleared = decision.cleared.as_ref().unwrap_or(&rollout.cleared);
-    rollouts::save(&mut *conn, rollout, state, cleared).await?;
+    let next = rollouts::Next {
+        state,
+        cleared: decision.cleared.as_ref().unwrap_or(&rollout.cleared),
+        reasons: &decision.reasons,
+        cohorts,
+    };
+    rollouts::save(&mut *conn, rollout, next).await?;
 
     let locked = gates::lock(&mut *conn, rollout.id.0).await?;
     let mut versions = Vec::new();
@@ -60,13 +82,9 @@ pub(super) async fn save(
     for change in &decision.requests {
         save_request(&mut *conn, snapshot, change).await?;
     }
-    rollouts::save_reasons(
-        &mut *conn,
-        rollout.id,
-        &decision.reasons,
-        decision.report.as_ref(),
-    )
-    .await?;
+    if let Some((stage, report)) = &decision.report {
+        rollouts::save_report(&mut *conn, *stage, report).await?;
+    }
 
     let version = rollout.version + 1;
     let (input_json, decision_json) = (to_json(input)?, to_json(decision)?);
@@ -74,7 +92,7 @@ pub(super) async fn save(
         &mut *conn,
         rollout.id,
         version,
-        now,
+        at,
         &input_json,
         &to_json(snapshot)?,
         &decision_json,
@@ -92,7 +110,7 @@ pub(super) async fn save(
         "decision_sha256": engine::canonical::hash(&decision_json),
     });
     let entry = audit::Entry {
-        at: now,
+        at,
         actor: actor(input).map(|p| p.0),
         action: event.code.clone(),
         subject: format!("rollout:{}", rollout.id),

@@ -8,7 +8,6 @@ use engine::stage::Stage;
 use sqlx::PgConnection;
 
 use crate::store::rollouts::{self, Stored};
-use crate::store::sequences::SequenceState;
 use crate::store::{evidence, people, populations, requests, sequences, service_clock};
 
 /// Reads the snapshot of a rollout. Costs grow with rings and cohorts, never with devices.
@@ -22,8 +21,7 @@ pub async fn load(
     now: DateTime<Utc>,
 ) -> anyhow::Result<Snapshot> {
     let rollout = &stored.rollout;
-    let population = populations::of_rollout(&mut *conn, rollout.id.0).await?;
-    let not_ready = populations::not_ready(&mut *conn, rollout.id.0).await?;
+    let concerned = populations::of_stages(&mut *conn, rollout.id.0).await?;
     let mut rings = evidence::of_rings(&mut *conn, rollout.id.0).await?;
     let mut stages = Vec::new();
     for (stage, position) in rollouts::stages(&mut *conn, rollout.id)
@@ -32,6 +30,7 @@ pub async fn load(
         .zip(0_i16..)
     {
         let (counts, worst_severe) = rings.remove(&position).unwrap_or_default();
+        let devices = concerned.get(&stage.id.0).copied().unwrap_or_default();
         stages.push(Stage {
             id: stage.id,
             ring: RingId(stage.ring_id),
@@ -40,11 +39,8 @@ pub async fn load(
             ring_revision: u32::try_from(stage.ring_revision)?,
             state: stage.state,
             counts,
-            targeted: population
-                .get(&(stage.ring_id, populations::TARGETED.to_owned()))
-                .copied()
-                .unwrap_or(0),
-            not_ready: not_ready.get(&stage.id.0).copied().unwrap_or(0),
+            targeted: devices.targeted,
+            not_ready: devices.not_ready,
             worst_severe,
             oobe: None,
             // A device that was lost once counts as not heard of, also when it came back: missing data never helps.
@@ -55,18 +51,7 @@ pub async fn load(
             },
         });
     }
-    let sequence = sequences::by_id(&mut *conn, stored.sequence_id).await?;
-    let withdrawn = sequence
-        .as_ref()
-        .filter(|s| s.state == SequenceState::Withdrawn)
-        .map(|s| {
-            s.withdrawn_reason
-                .clone()
-                .unwrap_or_else(|| "no reason was given".into())
-        });
-    let released_at = sequence
-        .and_then(|s| s.sequence.release_date)
-        .map(|d| d.and_time(NaiveTime::MIN).and_utc());
+    let sequence = sequences::standing(&mut *conn, stored.sequence_id).await?;
     Ok(Snapshot {
         evidence: evidence::of_rollout(&mut *conn, rollout.id.0).await?,
         requests: requests::open(&mut *conn, rollout.id).await?,
@@ -76,8 +61,10 @@ pub async fn load(
             .map_or(now, |c| c.now),
         rollout: rollout.clone(),
         stages,
-        withdrawn,
-        released_at,
+        withdrawn: sequence.withdrawn,
+        released_at: sequence
+            .released
+            .map(|date| date.and_time(NaiveTime::MIN).and_utc()),
         blocking_issues: Vec::new(),
     })
 }

@@ -11,19 +11,20 @@ use super::Control;
 use super::tail::Tail;
 use crate::error::OpError;
 use crate::registry;
+use crate::store::cohorts;
 use crate::store::rollouts::{self, Stored};
 use engine::rollout::{RolloutState, Scope};
 
 impl Control {
-    /// Fixes cohorts and counts devices, in the transaction that makes the rollout active.
+    /// Counts devices, in the transaction that makes the rollout active. Returns the cohorts that are fixed with it.
     pub(super) async fn prepare(
         &self,
         conn: &mut PgConnection,
         stored: &Stored,
-    ) -> Result<(), OpError> {
+    ) -> Result<Vec<i16>, OpError> {
         let rollout = &stored.rollout;
         let sequence = self.content(&mut *conn, stored).await?;
-        rollouts::fix_cohorts(&mut *conn, rollout.id, rollout.track).await?;
+        let fixed = cohorts::of_track(&mut *conn, rollout.track).await?;
         registry::open_population(
             &mut *conn,
             rollout.track.0,
@@ -32,7 +33,7 @@ impl Control {
             &sequence,
         )
         .await?;
-        Ok(())
+        Ok(fixed)
     }
 
     /// Lets older rollouts for the same product and family give way: they grant no more permits, what is in flight

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::evidence::CohortKind;
+use engine::ids::TrackId;
 use servicing::Facts;
 use sqlx::PgConnection;
 
@@ -39,6 +40,19 @@ fn values(facts: &Facts) -> anyhow::Result<[String; 5]> {
         facts.build.to_string(),
         facts.edition.to_string(),
     ])
+}
+
+/// Cohorts that a rollout on a track has when it starts: those of the track's devices, and `other` of each kind.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_track(conn: &mut PgConnection, track: TrackId) -> sqlx::Result<Vec<i16>> {
+    sqlx::query_scalar!(
+        r#"SELECT cohort AS "cohort!" FROM track_cohort WHERE track_id = $1 UNION SELECT id FROM cohort WHERE id <= 5 ORDER BY 1"#,
+        track.0,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Ids of a device's cohorts, in the order of [`KINDS`]; new values get an id.

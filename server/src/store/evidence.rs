@@ -101,73 +101,55 @@ pub async fn apply(conn: &mut PgConnection, lane: i16, changes: &Changes) -> sql
     Ok(())
 }
 
-struct Row {
-    key: i16,
-    started: i64,
-    ok: i64,
-    failed: i64,
-    severe: i64,
-    silent: i64,
-    overdue: i64,
-    resolved: i64,
-    drift: i64,
-}
-
-impl Row {
-    fn counts(&self) -> Counts {
-        Counts {
-            started: count(self.started),
-            ok: count(self.ok),
-            failed: count(self.failed),
-            severe: count(self.severe),
-            silent: count(self.silent),
-            overdue: count(self.overdue),
-            resolved: count(self.resolved),
-            drift: count(self.drift),
-        }
-    }
-}
-
 /// Evidence of a rollout: the sum over all stages on its track with its digest, in the rollout's cohorts.
 /// An earlier rollout of the same content on the same track counts: the content is what is judged.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Evidence> {
-    let mut evidence = Evidence::default();
-    let fixed = sqlx::query!(
-        "SELECT d.id, d.kind, d.value FROM rollout r JOIN cohort d ON d.id = ANY(r.cohorts) WHERE r.id = $1",
-        rollout,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for row in fixed {
-        let cohort = Cohort {
-            kind: from_word("cohort kind", row.kind)?,
-            value: row.value,
-            counts: Counts::default(),
-        };
-        evidence.cohorts.insert(CohortId(row.id), cohort);
-    }
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT cohort AS key, sum(started)::bigint AS "started!", sum(ok)::bigint AS "ok!", sum(failed)::bigint AS "failed!",
-                  sum(severe)::bigint AS "severe!", sum(silent)::bigint AS "silent!", sum(overdue)::bigint AS "overdue!",
-                  sum(resolved)::bigint AS "resolved!", sum(drift)::bigint AS "drift!"
-           FROM evidence
-           WHERE digest = (SELECT digest FROM rollout WHERE id = $1)
-             AND stage_id = ANY(ARRAY(SELECT s.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id
-                                      JOIN stage s ON s.rollout_id = o.id WHERE r.id = $1))
-           GROUP BY cohort"#,
+    let rows = sqlx::query!(
+        r#"WITH summed AS MATERIALIZED (
+               SELECT cohort, sum(started)::bigint AS started, sum(ok)::bigint AS ok, sum(failed)::bigint AS failed,
+                      sum(severe)::bigint AS severe, sum(silent)::bigint AS silent, sum(overdue)::bigint AS overdue,
+                      sum(resolved)::bigint AS resolved, sum(drift)::bigint AS drift
+               FROM evidence
+               WHERE digest = (SELECT digest FROM rollout WHERE id = $1)
+                 AND stage_id = ANY(ARRAY(SELECT s.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id
+                                          JOIN stage s ON s.rollout_id = o.id WHERE r.id = $1))
+               GROUP BY cohort)
+           SELECT f.cohort AS "cohort!", d.kind AS "kind?", d.value AS "value?",
+                  COALESCE(s.started, 0) AS "started!", COALESCE(s.ok, 0) AS "ok!", COALESCE(s.failed, 0) AS "failed!",
+                  COALESCE(s.severe, 0) AS "severe!", COALESCE(s.silent, 0) AS "silent!", COALESCE(s.overdue, 0) AS "overdue!",
+                  COALESCE(s.resolved, 0) AS "resolved!", COALESCE(s.drift, 0) AS "drift!"
+           FROM rollout r CROSS JOIN UNNEST(0::smallint || r.cohorts) AS f (cohort)
+           LEFT JOIN cohort d ON d.id = f.cohort LEFT JOIN summed s USING (cohort) WHERE r.id = $1"#,
         rollout,
     )
     .fetch_all(conn)
     .await?;
+    let mut evidence = Evidence::default();
     for row in rows {
-        if row.key == CohortId::ALL.0 {
-            evidence.all = row.counts();
-        } else if let Some(cohort) = evidence.cohorts.get_mut(&CohortId(row.key)) {
-            cohort.counts = row.counts();
+        let counts = Counts {
+            started: count(row.started),
+            ok: count(row.ok),
+            failed: count(row.failed),
+            severe: count(row.severe),
+            silent: count(row.silent),
+            overdue: count(row.overdue),
+            resolved: count(row.resolved),
+            drift: count(row.drift),
+        };
+        match (row.kind, row.value) {
+            (Some(kind), Some(value)) => {
+                let kind = from_word("cohort kind", kind)?;
+                let cohort = Cohort {
+                    kind,
+                    value,
+                    counts,
+                };
+                evidence.cohorts.insert(CohortId(row.cohort), cohort);
+            }
+            _ => evidence.all = counts,
         }
     }
     Ok(evidence)
@@ -183,34 +165,39 @@ pub async fn of_rings(
     conn: &mut PgConnection,
     rollout: Uuid,
 ) -> sqlx::Result<HashMap<i16, (Counts, u64)>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT m.position AS key, sum(e.started)::bigint AS "started!", sum(e.ok)::bigint AS "ok!", sum(e.failed)::bigint AS "failed!",
-                  sum(e.severe)::bigint AS "severe!", sum(e.silent)::bigint AS "silent!", sum(e.overdue)::bigint AS "overdue!",
-                  sum(e.resolved)::bigint AS "resolved!", sum(e.drift)::bigint AS "drift!"
-           FROM rollout r JOIN stage m ON m.rollout_id = r.id
-           JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
-           JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND e.cohort = 0
-           WHERE r.id = $1 GROUP BY m.position"#,
-        rollout,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let severe = sqlx::query!(
-        r#"SELECT position, max(n)::bigint AS "n!" FROM (
-               SELECT m.position, sum(e.severe) AS n FROM rollout r JOIN stage m ON m.rollout_id = r.id
+    let rows = sqlx::query!(
+        r#"SELECT position, sum(started) FILTER (WHERE cohort = 0)::bigint AS started, sum(ok) FILTER (WHERE cohort = 0)::bigint AS ok,
+                  sum(failed) FILTER (WHERE cohort = 0)::bigint AS failed, sum(severe) FILTER (WHERE cohort = 0)::bigint AS severe,
+                  sum(silent) FILTER (WHERE cohort = 0)::bigint AS silent, sum(overdue) FILTER (WHERE cohort = 0)::bigint AS overdue,
+                  sum(resolved) FILTER (WHERE cohort = 0)::bigint AS resolved, sum(drift) FILTER (WHERE cohort = 0)::bigint AS drift,
+                  max(severe) FILTER (WHERE cohort <> 0)::bigint AS worst
+           FROM (
+               SELECT m.position, e.cohort, sum(e.started) AS started, sum(e.ok) AS ok, sum(e.failed) AS failed, sum(e.severe) AS severe,
+                      sum(e.silent) AS silent, sum(e.overdue) AS overdue, sum(e.resolved) AS resolved, sum(e.drift) AS drift
+               FROM rollout r JOIN stage m ON m.rollout_id = r.id
                JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
-               JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest
-               WHERE r.id = $1 AND e.cohort <> 0 AND e.severe > 0 GROUP BY m.position, e.cohort) AS by_cohort
+               JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND (e.cohort = 0 OR e.severe > 0)
+               WHERE r.id = $1 GROUP BY m.position, e.cohort) AS by_cohort
            GROUP BY position"#,
         rollout,
     )
     .fetch_all(conn)
     .await?;
-    let mut rings: HashMap<i16, (Counts, u64)> =
-        rows.iter().map(|r| (r.key, (r.counts(), 0))).collect();
-    for row in severe {
-        rings.entry(row.position).or_default().1 = count(row.n);
-    }
-    Ok(rings)
+    let n = |sum: Option<i64>| count(sum.unwrap_or(0));
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let counts = Counts {
+                started: n(row.started),
+                ok: n(row.ok),
+                failed: n(row.failed),
+                severe: n(row.severe),
+                silent: n(row.silent),
+                overdue: n(row.overdue),
+                resolved: n(row.resolved),
+                drift: n(row.drift),
+            };
+            (row.position, (counts, n(row.worst)))
+        })
+        .collect())
 }

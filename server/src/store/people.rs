@@ -229,16 +229,25 @@ pub async fn all(conn: &mut PgConnection) -> anyhow::Result<Vec<Account>> {
 pub async fn of_track(
     conn: &mut PgConnection,
     track: Uuid,
-) -> anyhow::Result<BTreeMap<PersonId, Person>> {
-    let person = |a: &Account| Person {
-        enabled: a.enabled,
-        approver: a.has(Role::Approver, Some(track)),
-        admin: a.has(Role::Admin, Some(track)),
-    };
-    Ok(all(conn)
-        .await?
-        .iter()
-        .map(|a| (PersonId(a.id), person(a)))
+) -> sqlx::Result<BTreeMap<PersonId, Person>> {
+    let people = sqlx::query!(
+        r#"SELECT p.id, p.enabled, bool_or(g.role = 'approver') IS TRUE AS "approver!", bool_or(g.role = 'admin') IS TRUE AS "admin!"
+           FROM person p LEFT JOIN role_grant g ON g.person_id = p.id AND (g.track_id IS NULL OR g.track_id = $1)
+           GROUP BY p.id"#,
+        track,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(people
+        .into_iter()
+        .map(|p| {
+            let person = Person {
+                enabled: p.enabled,
+                approver: p.approver,
+                admin: p.admin,
+            };
+            (PersonId(p.id), person)
+        })
         .collect())
 }
 

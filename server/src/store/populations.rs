@@ -1,6 +1,6 @@
 //! Denominators: how many devices of a ring are of which class for a rollout. Counted when it starts, then kept by deltas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use servicing::Sha256;
 use sqlx::PgConnection;
@@ -156,21 +156,43 @@ pub async fn of_rollout(
         .collect())
 }
 
-/// Devices of each stage of a rollout that say why they can not go on.
+/// How many devices a stage is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// Devices of its ring that the sequence is for.
+    pub targeted: u64,
+    /// Those that say why they can not go on.
+    pub not_ready: u64,
+}
+
+/// How many devices each stage of a rollout is for.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn not_ready(
+pub async fn of_stages(
     conn: &mut PgConnection,
     rollout: Uuid,
-) -> sqlx::Result<BTreeMap<Uuid, u64>> {
+) -> sqlx::Result<HashMap<Uuid, Concerned>> {
     let rows = sqlx::query!(
-        r#"SELECT stage_id, sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND waits GROUP BY 1"#,
+        r#"SELECT s.id, p.n AS "targeted?",
+                  (SELECT sum(w.n)::bigint FROM standing w WHERE w.rollout_id = s.rollout_id AND w.stage_id = s.id AND w.waits) AS not_ready
+           FROM stage s LEFT JOIN population p ON p.rollout_id = s.rollout_id AND p.ring_id = s.ring_id AND p.class = $2
+           WHERE s.rollout_id = $1"#,
         rollout,
+        TARGETED,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|r| (r.stage_id, count(r.n))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let concerned = Concerned {
+                targeted: count(row.targeted.unwrap_or(0)),
+                not_ready: count(row.not_ready.unwrap_or(0)),
+            };
+            (row.id, concerned)
+        })
+        .collect())
 }
 
 /// A rollout whose population is kept.

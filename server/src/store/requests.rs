@@ -1,5 +1,7 @@
 //! Approval requests and the approvals given.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use engine::approval::{Approval, Request, RequestState};
 use engine::ids::{PersonId, RequestId, RolloutId, StageId};
@@ -22,34 +24,44 @@ struct Row {
     state: Value,
 }
 
-async fn parse(conn: &mut PgConnection, row: Row) -> anyhow::Result<Request> {
-    let approvals = sqlx::query!(
-        "SELECT person_id, at, alone FROM approval WHERE request_id = $1 ORDER BY at, person_id",
-        row.id
+/// The requests that these rows tell of, in their order, each with the approvals it has.
+async fn parse(conn: &mut PgConnection, rows: Vec<Row>) -> anyhow::Result<Vec<Request>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let given = sqlx::query!(
+        "SELECT request_id, person_id, at, alone FROM approval WHERE request_id = ANY($1) ORDER BY at, person_id",
+        &ids,
     )
     .fetch_all(conn)
     .await?;
-    Ok(Request {
-        id: RequestId(row.id),
-        stage: StageId(row.stage_id),
-        ask: from_json("ask", row.ask)?,
-        requested_by: row
-            .requested_by
-            .map_or(Actor::Engine, |p| Actor::Person(PersonId(p))),
-        requested_at: row.requested_at,
-        needed: u8::try_from(row.needed)?,
-        frozen: from_json("frozen evidence", row.frozen)?,
-        hash: sha256(&row.hash)?,
-        approvals: approvals
-            .into_iter()
-            .map(|a| Approval {
-                by: PersonId(a.person_id),
-                at: a.at,
-                alone: a.alone,
+    let mut approvals: HashMap<Uuid, Vec<Approval>> = HashMap::new();
+    for a in given {
+        approvals.entry(a.request_id).or_default().push(Approval {
+            by: PersonId(a.person_id),
+            at: a.at,
+            alone: a.alone,
+        });
+    }
+    rows.into_iter()
+        .map(|row| {
+            Ok(Request {
+                id: RequestId(row.id),
+                stage: StageId(row.stage_id),
+                ask: from_json("ask", row.ask)?,
+                requested_by: row
+                    .requested_by
+                    .map_or(Actor::Engine, |p| Actor::Person(PersonId(p))),
+                requested_at: row.requested_at,
+                needed: u8::try_from(row.needed)?,
+                frozen: from_json("frozen evidence", row.frozen)?,
+                hash: sha256(&row.hash)?,
+                approvals: approvals.remove(&row.id).unwrap_or_default(),
+                state: from_json("request state", row.state)?,
             })
-            .collect(),
-        state: from_json("request state", row.state)?,
-    })
+        })
+        .collect()
 }
 
 /// Open requests of a rollout, oldest first.
@@ -65,11 +77,7 @@ pub async fn open(conn: &mut PgConnection, rollout: RolloutId) -> anyhow::Result
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut requests = Vec::with_capacity(rows.len());
-    for row in rows {
-        requests.push(parse(&mut *conn, row).await?);
-    }
-    Ok(requests)
+    parse(conn, rows).await
 }
 
 /// Rollout of a request.
@@ -181,28 +189,32 @@ struct ListedRow {
 }
 
 async fn listed(conn: &mut PgConnection, rows: Vec<ListedRow>) -> anyhow::Result<Vec<Listed>> {
-    let mut listed = Vec::with_capacity(rows.len());
-    for r in rows {
-        let row = Row {
-            id: r.id,
-            stage_id: r.stage_id,
-            ask: r.ask,
-            requested_by: r.requested_by,
-            requested_at: r.requested_at,
-            needed: r.needed,
-            frozen: r.frozen,
-            hash: r.hash,
-            state: r.state,
-        };
-        let request = parse(&mut *conn, row).await?;
-        listed.push(Listed {
-            rollout: RolloutId(r.rollout_id),
-            track: r.track_id,
-            ring: r.name,
+    let (places, rows): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .map(|r| {
+            let row = Row {
+                id: r.id,
+                stage_id: r.stage_id,
+                ask: r.ask,
+                requested_by: r.requested_by,
+                requested_at: r.requested_at,
+                needed: r.needed,
+                frozen: r.frozen,
+                hash: r.hash,
+                state: r.state,
+            };
+            ((r.rollout_id, r.track_id, r.name), row)
+        })
+        .unzip();
+    let listed = parse(conn, rows).await?.into_iter().zip(places).map(
+        |(request, (rollout, track, ring))| Listed {
+            rollout: RolloutId(rollout),
+            track,
+            ring,
             request,
-        });
-    }
-    Ok(listed)
+        },
+    );
+    Ok(listed.collect())
 }
 
 /// Newest requests: of these tracks (none: of all), of one rollout or of all, only open ones if asked.

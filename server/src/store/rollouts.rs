@@ -237,19 +237,34 @@ pub async fn stages(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Ve
         .collect()
 }
 
-/// Writes a rollout's next state. Guarded by the version that was decided on.
+/// What a decision changes of a rollout.
+#[derive(Debug, Clone, Copy)]
+pub struct Next<'a> {
+    /// Its state.
+    pub state: &'a RolloutState,
+    /// Halts that people cleared.
+    pub cleared: &'a [HaltCause],
+    /// Why it is where it is.
+    pub reasons: &'a [Reason],
+    /// Cohorts, where they are fixed now: it starts.
+    pub cohorts: Option<&'a [i16]>,
+}
+
+/// Writes what a decision changes of a rollout, once: every further update of its row would have its references checked
+/// again. Guarded by the version that was decided on.
 ///
 /// # Errors
 /// When the version moved, which the row lock prevents, or the database fails.
 pub async fn save(
     conn: &mut PgConnection,
     rollout: &Rollout,
-    state: &RolloutState,
-    cleared: &[HaltCause],
+    next: Next<'_>,
 ) -> anyhow::Result<()> {
     let done = sqlx::query!(
-        "UPDATE rollout SET phase = $3, state = $4, cleared = $5, version = version + 1 WHERE id = $1 AND version = $2",
-        rollout.id.0, i64::try_from(rollout.version)?, phase(state)?, to_json(state)?, to_json(&cleared)?,
+        "UPDATE rollout SET phase = $3, state = $4, cleared = $5, reasons = $6, cohorts = COALESCE($7, cohorts), version = version + 1
+         WHERE id = $1 AND version = $2",
+        rollout.id.0, i64::try_from(rollout.version)?, phase(next.state)?, to_json(next.state)?, to_json(&next.cleared)?,
+        to_json(&next.reasons)?, next.cohorts,
     )
     .execute(conn)
     .await?;
@@ -281,7 +296,7 @@ pub async fn save_stage(
     Ok(())
 }
 
-/// Writes why a rollout is where it is, and its open stage's gate report, where they changed.
+/// Writes why a rollout is where it is, where that changed although nothing was decided.
 ///
 /// # Errors
 /// When the database fails.
@@ -289,41 +304,30 @@ pub async fn save_reasons(
     conn: &mut PgConnection,
     id: RolloutId,
     reasons: &[Reason],
-    report: Option<&(StageId, GateReport)>,
 ) -> anyhow::Result<()> {
     sqlx::query!(
         "UPDATE rollout SET reasons = $2 WHERE id = $1 AND reasons <> $2",
         id.0,
         to_json(&reasons)?
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    if let Some((stage, report)) = report {
-        sqlx::query!(
-            "UPDATE stage SET report = $2 WHERE id = $1 AND report IS DISTINCT FROM $2",
-            stage.0,
-            to_json(report)?
-        )
-        .execute(conn)
-        .await?;
-    }
     Ok(())
 }
 
-/// Fixes the cohorts of a rollout: those of the track's devices now, and `other` of each kind.
+/// Writes the gate report of a stage, where it changed.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn fix_cohorts(
+pub async fn save_report(
     conn: &mut PgConnection,
-    id: RolloutId,
-    track: TrackId,
-) -> sqlx::Result<()> {
+    stage: StageId,
+    report: &GateReport,
+) -> anyhow::Result<()> {
     sqlx::query!(
-        "UPDATE rollout SET cohorts = ARRAY(
-             SELECT cohort FROM track_cohort WHERE track_id = $2 UNION SELECT id FROM cohort WHERE id <= 5 ORDER BY 1)
-         WHERE id = $1",
-        id.0, track.0,
+        "UPDATE stage SET report = $2 WHERE id = $1 AND report IS DISTINCT FROM $2",
+        stage.0,
+        to_json(report)?
     )
     .execute(conn)
     .await?;

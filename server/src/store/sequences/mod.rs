@@ -3,7 +3,7 @@
 
 mod shown;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use servicing::{KbNumber, Sequence, Sha256, SignedManifest};
 use sqlx::PgConnection;
@@ -163,6 +163,31 @@ pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<S
     .fetch_optional(conn)
     .await?;
     row.map(Stored::try_from).transpose()
+}
+
+/// What decisions about a sequence's rollouts depend on beside its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Why it was withdrawn; none while it is not.
+    pub withdrawn: Option<String>,
+    /// When it was released, if known.
+    pub released: Option<NaiveDate>,
+}
+
+/// How a sequence stands now. Its content stays where it is: decisions are frequent, and contents are large.
+///
+/// # Errors
+/// When the database fails.
+pub async fn standing(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Standing> {
+    let row = sqlx::query_as!(
+        Standing,
+        r#"SELECT CASE WHEN state = 'withdrawn' THEN withdrawn_reason END AS withdrawn, (body ->> 'release_date')::date AS released
+           FROM sequence WHERE id = $1"#,
+        id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.unwrap_or_default())
 }
 
 /// The sequence with this content that is or was published.

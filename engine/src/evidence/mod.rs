@@ -1,5 +1,7 @@
 //! Counters from which gates are evaluated. At all times equal to a recount of the stored events.
 
+pub(crate) mod sparse;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,7 @@ pub enum CohortKind {
 
 /// What is counted, in devices, never in events. Each device counts at most once in each field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Permitted: from then on in the denominator for ever.
     pub started: u64,
@@ -78,6 +81,7 @@ pub struct Cohort {
     /// The fact's value, for people.
     pub value: String,
     /// Sum over all stages that count for this rollout.
+    #[serde(default)]
     pub counts: Counts,
 }
 
