@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn zeros_are_left_out_and_cohorts_are_not() {
-        let written = super::evidence(&some(), serde_json::value::Serializer).unwrap();
+        let written = evidence(&some(), serde_json::value::Serializer).unwrap();
         assert_eq!(
             written["cohorts"]["9"],
             json!({ "kind": "model", "value": "Optiplex" })
@@ -150,7 +150,7 @@ mod tests {
             ok: 1,
             ..Counts::default()
         };
-        let written = super::counts(&one, serde_json::value::Serializer).unwrap();
+        let written = counts(&one, serde_json::value::Serializer).unwrap();
         assert_eq!(written, json!({ "ok": 1 }));
     }
 }
