@@ -19,7 +19,8 @@ use servicing::Build;
 
 #[allow(
     dead_code,
-    reason = "the same rollout as in the tests; they use the rest"
+    clippy::unwrap_used,
+    reason = "the same rollout as in the tests, which may unwrap and use the rest"
 )]
 #[path = "../tests/it/lab.rs"]
 mod lab;

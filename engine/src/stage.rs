@@ -59,7 +59,11 @@ pub struct Stage {
     /// State.
     pub state: StageState,
     /// Evidence of this ring for this digest.
-    #[serde(serialize_with = "sparse::counts")]
+    #[serde(
+        default,
+        serialize_with = "sparse::counts",
+        skip_serializing_if = "Counts::is_zero"
+    )]
     pub counts: Counts,
     /// Devices of the ring that the sequence applies to, in the rollout's scope: those that hold it already by
     /// this digest's evidence included.
@@ -69,6 +73,7 @@ pub struct Stage {
     /// Worst cohort of this stage by severe reports: their number. Two are a cluster.
     pub worst_severe: u64,
     /// OOBE attempts on machines that have the sequence; none where there were no attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oobe: Option<OobeEvidence>,
     /// Whether reports can be trusted to have arrived.
     pub telemetry: TelemetryHealth,

@@ -4,6 +4,7 @@
 
 use agent_protocol::EventKind;
 use chrono::TimeDelta;
+use engine::Input;
 use engine::rollout::RolloutState;
 use tests::{Lab, codes, kinds};
 
@@ -194,5 +195,28 @@ async fn invariant_13_evidence_of_one_content_is_none_for_another() {
         .await;
     assert_eq!(lab.counts(second, "pilot").await.failed, 0);
     assert_eq!(lab.counts(first, "pilot").await.failed, 1);
+    lab.verify().await;
+}
+
+#[tokio::test]
+async fn what_follows_from_a_persons_decision_is_decided_in_the_same_transaction() {
+    let lab = Lab::start().await;
+    let by = lab.people.operator;
+    let id = lab.draft_with("KB5079391", |_| Lab::policy()).await;
+    let not_before = None;
+    lab.apply(id, Input::Submit { by, not_before })
+        .await
+        .unwrap();
+    assert_eq!(lab.phase(id, "broad").await, "deploying");
+    let decided: Vec<(i64, String)> =
+        sqlx::query_as("SELECT version, xmin::text FROM decision WHERE rollout_id = $1 ORDER BY 1")
+            .bind(id.0)
+            .fetch_all(&lab.database.pool)
+            .await
+            .unwrap();
+    let [(1, submitted), (2, opened)] = &decided[..] else {
+        panic!("{decided:?}")
+    };
+    assert_eq!(submitted, opened);
     lab.verify().await;
 }

@@ -42,12 +42,15 @@ pub struct Snapshot {
     #[serde(serialize_with = "sparse::evidence")]
     pub evidence: Evidence,
     /// Open requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
     /// The sequence was withdrawn, with the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,
     /// When the sequence was released, if known.
     pub released_at: Option<DateTime<Utc>>,
     /// Known issues that hold devices of this track.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocking_issues: Vec<String>,
     /// Everyone with a role on this track, and everyone who approved or asks.
     pub people: BTreeMap<PersonId, Person>,

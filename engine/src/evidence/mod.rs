@@ -46,6 +46,14 @@ pub struct Counts {
     pub drift: u64,
 }
 
+impl Counts {
+    /// Nothing was counted.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A change of [`Counts`] by one report of one device: every field is -1, 0 or 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delta {
@@ -98,6 +106,7 @@ pub struct Silence {
 
 /// Everything the halt test and admission read: the sum over the rollout's stages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     /// All devices.
     pub all: Counts,

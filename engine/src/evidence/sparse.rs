@@ -27,8 +27,11 @@ pub(crate) fn counts<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::
 
 #[derive(Serialize)]
 struct SparseEvidence<'a> {
+    #[serde(skip_serializing_if = "Sparse::is_zero")]
     all: Sparse<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     cohorts: BTreeMap<CohortId, SparseCohort<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     silences: &'a [Silence],
 }
 
@@ -36,7 +39,7 @@ struct SparseEvidence<'a> {
 struct SparseCohort<'a> {
     kind: CohortKind,
     value: &'a str,
-    #[serde(skip_serializing_if = "Sparse::is_empty")]
+    #[serde(skip_serializing_if = "Sparse::is_zero")]
     counts: Sparse<'a>,
 }
 
@@ -53,8 +56,8 @@ impl<'a> From<&'a Cohort> for SparseCohort<'a> {
 struct Sparse<'a>(&'a Counts);
 
 impl Sparse<'_> {
-    fn is_empty(&self) -> bool {
-        *self.0 == Counts::default()
+    fn is_zero(&self) -> bool {
+        self.0.is_zero()
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn zeros_are_left_out_and_cohorts_are_not() {
-        let written = super::evidence(&some(), serde_json::value::Serializer).unwrap();
+        let written = evidence(&some(), serde_json::value::Serializer).unwrap();
         assert_eq!(
             written["cohorts"]["9"],
             json!({ "kind": "model", "value": "Optiplex" })
@@ -147,7 +150,7 @@ mod tests {
             ok: 1,
             ..Counts::default()
         };
-        let written = super::counts(&one, serde_json::value::Serializer).unwrap();
+        let written = counts(&one, serde_json::value::Serializer).unwrap();
         assert_eq!(written, json!({ "ok": 1 }));
     }
 }

@@ -29,9 +29,7 @@ impl Tail {
         changes::announce_control(&mut *conn).await?;
         let device_nos: Vec<i32> = self.device_nos.into_iter().collect();
         changes::announce_devices(&mut *conn, &device_nos, false).await?;
-        for entry in &self.entries {
-            audit::append(&mut *conn, entry).await?;
-        }
+        audit::append_all(&mut *conn, &self.entries).await?;
         if notify {
             sqlx::query!("SELECT pg_notify($1, '')", CHANNEL)
                 .execute(conn)

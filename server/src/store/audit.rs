@@ -83,23 +83,36 @@ fn digest(n: i64, prev: &[u8], entry: &Entry) -> [u8; 32] {
     *Sha256::of(&text).as_bytes()
 }
 
-/// Appends an entry in the caller's transaction. The head row is locked to its end, so take this lock last.
+/// Appends an entry in the caller's transaction; returns its number. The head row is locked to its end, so take this lock
+/// last.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn append(conn: &mut PgConnection, entry: &Entry) -> sqlx::Result<i64> {
+    append_all(conn, std::slice::from_ref(entry)).await
+}
+
+/// The same for several, in order; returns the number of the last one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn append_all(conn: &mut PgConnection, entries: &[Entry]) -> sqlx::Result<i64> {
     let head = sqlx::query!("SELECT n, hash FROM audit_head FOR UPDATE")
         .fetch_one(&mut *conn)
         .await?;
-    let n = head.n + 1;
-    let hash = digest(n, &head.hash, entry);
-    sqlx::query!(
-        "INSERT INTO audit (n, at, actor, action, subject, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        n, entry.at, entry.actor, entry.action, entry.subject, entry.body, head.hash, &hash[..],
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!("UPDATE audit_head SET n = $1, hash = $2", n, &hash[..])
+    let (mut n, mut last) = (head.n, head.hash);
+    for entry in entries {
+        n += 1;
+        let hash = digest(n, &last, entry);
+        sqlx::query!(
+            "INSERT INTO audit (n, at, actor, action, subject, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            n, entry.at, entry.actor, entry.action, entry.subject, entry.body, last, &hash[..],
+        )
+        .execute(&mut *conn)
+        .await?;
+        last = hash.to_vec();
+    }
+    sqlx::query!("UPDATE audit_head SET n = $1, hash = $2", n, last)
         .execute(conn)
         .await?;
     Ok(n)
