@@ -20,13 +20,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use clap::{Parser, Subcommand};
 
 use machine::Machine;
 use measure::{Bench, Extent};
 use postgres::Postgres;
 use report::Report;
+use server::clock::{Clock, SystemClock};
 use slow_disk::SlowDisk;
 use soak::Soak;
 use world::World;
@@ -138,7 +138,7 @@ async fn measure(run: Run) -> anyhow::Result<ExitCode> {
     println!("PostgreSQL: {:?}", postgres.settings);
     println!("Loading {devices} devices");
     let report = Report {
-        at: Utc::now(),
+        at: SystemClock.now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         devices,
         quick: run.quick,

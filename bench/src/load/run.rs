@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use tokio::runtime;
 use tokio::task::LocalSet;
 
-use super::{Connection, Source};
+use super::{Answer, Connection, Source};
 
 /// How requests follow each other.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,14 @@ struct Shared<S> {
     due: u32,
 }
 
+impl<S: Source> Shared<S> {
+    fn note(&mut self, what: u32, took: u64, answer: &Answer<'_>) {
+        self.outcome.latency.saturating_record(took.max(1));
+        *self.outcome.statuses.entry(answer.status).or_default() += 1;
+        self.source.answered(what, answer);
+    }
+}
+
 fn on_thread<S: Source + 'static>(
     plan: &Plan,
     thread: usize,
@@ -219,16 +227,13 @@ async fn connection<S: Source>(
         };
         let answer = connection.ask(&request).await;
         let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let shared = &mut *shared.borrow_mut();
-        let outcome = &mut shared.outcome;
-        if let Ok(answer) = answer {
-            outcome.latency.saturating_record(took.max(1));
-            *outcome.statuses.entry(answer.status).or_default() += 1;
-            shared.source.answered(what, &answer);
-            continue;
+        match answer {
+            Ok(answer) => shared.borrow_mut().note(what, took, &answer),
+            Err(_) => {
+                shared.borrow_mut().outcome.errors += 1;
+                let again = Connection::open(to).await;
+                connection = again.context("the server took no new connection")?;
+            }
         }
-        outcome.errors += 1;
-        let again = Connection::open(to);
-        connection = again.await.context("the server took no new connection")?;
     }
 }

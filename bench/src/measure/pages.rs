@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use chrono::Utc;
 use hdrhistogram::Histogram;
 use server::auth::Passwords;
+use server::clock::{Clock, SystemClock};
 use server::store::sign_in;
 
 use super::Bench;
@@ -111,7 +111,7 @@ impl Bench {
     async fn sign_in(&self, server: &Replica) -> anyhow::Result<String> {
         let mut conn = self.world.postgres.pool.acquire().await?;
         let hash = Passwords::default().hash(PASSWORD.into()).await?;
-        sign_in::set_password(&mut conn, self.world.ada, &hash, Utc::now()).await?;
+        sign_in::set_password(&mut conn, self.world.ada, &hash, SystemClock.now()).await?;
         let answer = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()?

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use server::clock::{Clock, SystemClock};
 use server::fleet::{Picture, Reader, flush};
 use uuid::Uuid;
 
@@ -80,7 +81,7 @@ impl Bench {
             for device_no in 1..=self.world.devices {
                 // Some time in the last hour, each of them another: a block of equal minutes would be packed away.
                 let minute = round * 60 + dice.random_range(0..60);
-                picture.set_service_now(Utc::now() + TimeDelta::minutes(minute));
+                picture.set_service_now(SystemClock.now() + TimeDelta::minutes(minute));
                 picture.touch(device_no);
             }
             let before = self.world.postgres.wal().await?;

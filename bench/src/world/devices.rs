@@ -1,7 +1,7 @@
 //! Devices, as they lie in the database after they enrolled.
 
 use anyhow::ensure;
-use chrono::Utc;
+use server::clock::{Clock, SystemClock};
 use server::store::{cohorts, sequences};
 use servicing::{
     Architecture, Build, Edition, Facts, Ledger, LedgerEntry, PackageState, Planned, Product,
@@ -155,7 +155,7 @@ async fn insert(
     .bind(from)
     .bind(to)
     .bind(kinds)
-    .bind(Utc::now())
+    .bind(SystemClock.now())
     .fetch_one(conn)
     .await?;
     ensure!(

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
-use server::clock::SystemClock;
+use server::clock::{Clock, SystemClock};
 use server::{auth, publisher};
 use servicing::{Build, Manifest, Sequence};
 use uuid::Uuid;
@@ -110,7 +110,7 @@ impl World {
     pub fn tokens(&self) -> anyhow::Result<Tokens> {
         let secret =
             server::secret::ServerSecret::load_or_create(&home(&self.postgres).join("secret"))?;
-        Tokens::make(&secret, self.devices + CONTESTANTS, Utc::now())
+        Tokens::make(&secret, self.devices + CONTESTANTS, SystemClock.now())
     }
 }
 
@@ -160,7 +160,7 @@ async fn publish(admin: &Person, content: &std::path::Path) -> anyhow::Result<Uu
         sequence,
         revision: 1,
         counter: 1,
-        expires_at: Utc::now() + TimeDelta::days(180),
+        expires_at: SystemClock.now() + TimeDelta::days(180),
         sources: Vec::new(),
     };
     let signed = json!({ "manifest": manifest.sign(&key) });
