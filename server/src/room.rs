@@ -46,12 +46,6 @@ impl Line {
         let place = tokio::time::timeout(self.patience, self.places.acquire()).await;
         place.map_err(|_| Full)?.map_err(|_| Full)
     }
-
-    /// How many more may wait.
-    #[must_use]
-    pub fn free_to_wait(&self) -> usize {
-        self.waiting.available_permits()
-    }
 }
 
 /// Bytes that may be in memory at once.
@@ -168,7 +162,7 @@ mod tests {
         assert!(a.is_err() && b.is_err(), "they waited in vain");
         assert!(c.0.is_err() && c.1 < patience, "{c:?}");
         assert!(started.elapsed() >= patience);
-        assert_eq!(line.free_to_wait(), 2);
+        assert_eq!(line.waiting.available_permits(), 2);
         drop(inside);
         assert!(line.enter().await.is_ok());
     }

@@ -230,21 +230,6 @@ pub async fn of_pairs(
     rows.into_iter().map(Stored::try_from).collect()
 }
 
-/// All assignments of a device, newest rollout first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn of_device(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Vec<Stored>> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT a.* FROM assignment a JOIN rollout r ON r.id = a.rollout_id WHERE a.device_no = $1 ORDER BY r.created_at DESC",
-        device_no,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(Stored::try_from).collect()
-}
-
 /// All assignments of these devices, those of the newest rollout first.
 ///
 /// # Errors

@@ -176,7 +176,7 @@ impl DevicePage {
         device: Device,
         here: Option<DateTime<Utc>>,
     ) -> anyhow::Result<Self> {
-        let mut assignments = assignments::of_device(&mut *conn, device.device_no).await?;
+        let mut assignments = assignments::of_devices(&mut *conn, &[device.device_no]).await?;
         let rollouts = places(&mut *conn, catalogue, &device, &assignments).await?;
         assignments.truncate(ASSIGNMENTS);
         let rings = tracks::rings(&mut *conn, device.track_id).await?;
