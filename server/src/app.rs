@@ -1,5 +1,6 @@
 //! Wires everything: what handlers share, and the tasks that run beside them.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +40,20 @@ pub struct Pace {
     pub active_s: u32,
 }
 
-/// What handlers share. Cloned per request: everything in it is a handle.
+/// What handlers share. Cloned per request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Handles>);
+
+impl Deref for App {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+/// What is in an [`App`].
+pub struct Handles {
     /// Database.
     pub pool: PgPool,
     /// Where time comes from.
@@ -195,7 +207,7 @@ impl Running {
         ];
         let mut front = lanes;
         front.extend([granting, answers]);
-        let app = App {
+        let app = App(Arc::new(Handles {
             pool,
             clock,
             wall_clock: Arc::new(SystemClock),
@@ -212,7 +224,7 @@ impl Running {
             bounds: Arc::new(Bounds::new(config.pool_size)),
             pace,
             content_dir: Arc::new(config.content_dir.clone()),
-        };
+        }));
         Ok(Self {
             app,
             stop,

@@ -1,5 +1,8 @@
 //! Polls that memory can not answer ask together: after a change they come by the thousand, and one question for all that
 //! wait costs little more than one for each of the first few. One connection does, so telemetry has the others.
+//!
+//! The more asked together last, the longer the next question waits for company: whoever asks alone is answered at once,
+//! and a herd shares what a question costs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +24,13 @@ const QUEUE: usize = 2000;
 
 /// Polls of one question.
 const MOST: usize = 256;
+
+/// How long a question waits for others, for each poll of the question before it. A share of the time between two polls
+/// that ask: while they come more slowly than one in this time, waits stay as short as the question before was small.
+const COMPANY: Duration = Duration::from_micros(250);
+
+/// The longest that a question waits for others: a fraction of what a device takes to connect.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
 /// Longer than any healthy database takes; well below the time after which callers give up.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -87,14 +97,30 @@ impl Asking {
     }
 }
 
+/// How long to wait for others after so many asked together before, when so many are here already.
+fn wait_for_company(asked_together: usize, here: usize) -> Option<Duration> {
+    let before = u32::try_from(asked_together).unwrap_or(u32::MAX);
+    (before > 1 && here < MOST).then(|| COMPANY.saturating_mul(before).min(LONGEST_WAIT))
+}
+
 impl Answering {
     async fn run(self, mut questions: mpsc::Receiver<Question>, stop: CancellationToken) {
         let mut taken = Vec::with_capacity(MOST);
+        let mut asked_together = 0;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 n = questions.recv_many(&mut taken, MOST) => if n == 0 { return },
             }
+            if let Some(wait) = wait_for_company(asked_together, taken.len()) {
+                tokio::time::sleep(wait).await;
+                while taken.len() < MOST
+                    && let Ok(question) = questions.try_recv()
+                {
+                    taken.push(question);
+                }
+            }
+            asked_together = taken.len();
             // Whoever gave up meanwhile comes again.
             taken.retain(|question| !question.reply.is_closed());
             if let Err(error) = self.answer(&mut taken).await {
@@ -142,5 +168,23 @@ impl Answering {
             let _gone = question.reply.send(answer);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_alone_does_not_wait_and_a_herd_waits_at_most_the_longest() {
+        assert_eq!(wait_for_company(0, 1), None);
+        assert_eq!(wait_for_company(1, 1), None);
+        assert_eq!(wait_for_company(4, 1), Some(Duration::from_millis(1)));
+        assert_eq!(wait_for_company(MOST, 1), Some(LONGEST_WAIT));
+        assert_eq!(
+            wait_for_company(MOST, MOST),
+            None,
+            "there is no room for more"
+        );
     }
 }

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 
-pub use poll::{POLL_PATH, from_memory as poll_from_memory};
+pub use poll::{POLL_PATH, Source, ask as ask_for_poll, source as source_of_poll};
 
 use crate::app::App;
 

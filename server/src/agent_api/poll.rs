@@ -1,7 +1,7 @@
 //! `GET /assignment`: the poll. An unchanged one costs a token check, an array lookup and a comparison.
 //!
-//! It has two ways in: the route, and `serve::fast_poll`, which takes only what [`from_memory`] can answer. What an
-//! ETag is, when to come again and what is said is decided here, for both.
+//! It has two ways in: the route, and `serve::fast_poll`. What an ETag is, when to come again and what is said is decided
+//! here, for both.
 
 use agent_protocol::{Order, POLL_AFTER};
 use axum::Json;
@@ -38,11 +38,32 @@ fn poll_after(app: &App, idle: bool) -> u32 {
     rand::rng().random_range(seconds - seconds / 10..=seconds + seconds / 10)
 }
 
-/// The answer that needs no query; none where the call has to be turned away or the database must be asked.
-#[must_use]
-pub fn from_memory(app: &App, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Response> {
-    let call = AgentCall::of(app, headers, now).ok()?;
-    known(app, &call, headers)
+/// Where the answer to a poll comes from.
+pub enum Source {
+    /// Memory: this is it.
+    Memory(Response),
+    /// The database: [`ask`].
+    Database(AgentCall),
+}
+
+/// The answer, where it needs no query.
+///
+/// # Errors
+/// [`Failure::Unauthorized`], [`Failure::Unavailable`].
+pub fn source(app: &App, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Source, Failure> {
+    let call = AgentCall::of(app, headers, now)?;
+    Ok(known(app, &call, headers).map_or(Source::Database(call), Source::Memory))
+}
+
+/// The answer that needs the database.
+///
+/// # Errors
+/// As [`Asking::ask`](super::asking::Asking::ask).
+pub async fn ask(app: &App, call: AgentCall) -> Result<Response, Failure> {
+    let assignment = app.asking.ask(call.device_no, call.glance).await?;
+    let idle = matches!(assignment.order, Order::Nothing);
+    let response = Json(assignment).into_response();
+    Ok(dressed(app, response, etag(&call.glance), idle))
 }
 
 fn known(app: &App, call: &AgentCall, headers: &HeaderMap) -> Option<Response> {
@@ -71,16 +92,9 @@ fn dressed(app: &App, mut response: Response, etag: String, idle: bool) -> Respo
 }
 
 /// Answers a poll.
-pub async fn assignment(
-    State(app): State<App>,
-    call: AgentCall,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    if let Some(response) = known(&app, &call, &headers) {
-        return Ok(response);
+pub async fn assignment(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+    match source(&app, &headers, app.clock.now())? {
+        Source::Memory(response) => Ok(response),
+        Source::Database(call) => ask(&app, call).await,
     }
-    let assignment = app.asking.ask(call.device_no, call.glance).await?;
-    let idle = matches!(assignment.order, Order::Nothing);
-    let response = Json(assignment).into_response();
-    Ok(dressed(&app, response, etag(&call.glance), idle))
 }

@@ -12,11 +12,18 @@ use std::process::{Command, Output, Stdio};
 
 /// Appended to `postgresql.conf` once, so that an administrator can change what we chose.
 /// What safety rests on is given on the command line instead, at every start.
-const SETTINGS: &str = "
+fn settings(machine: Memory) -> String {
+    let Memory {
+        buffers_mb,
+        cache_mb,
+    } = machine;
+    format!(
+        "
 # Chosen by ringfence when this data directory was made; change them as you like.
 max_connections = 200
-shared_buffers = 256MB
-effective_cache_size = 1GB
+# By this machine's memory.
+shared_buffers = {buffers_mb}MB
+effective_cache_size = {cache_mb}MB
 # Telemetry is written all the time: fewer, longer checkpoints write less.
 max_wal_size = 2GB
 min_wal_size = 256MB
@@ -30,7 +37,38 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %a '
 log_checkpoints = off
-";
+"
+    )
+}
+
+/// What PostgreSQL is told about memory, in MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Memory {
+    buffers_mb: u64,
+    cache_mb: u64,
+}
+
+impl Memory {
+    /// For a machine with so many bytes. The server and the system's own cache share it, so buffers
+    /// take a sixteenth where PostgreSQL's manual suggests a quarter for a machine of its own; never less than the rows
+    /// of a hundred thousand devices, never more than those of a million and a half.
+    fn of(bytes: u64) -> Self {
+        let mb = bytes >> 20;
+        Self {
+            buffers_mb: (mb / 16).clamp(256, 2048),
+            cache_mb: (mb / 4).max(1024),
+        }
+    }
+
+    /// For this machine; for a small one where the system does not tell.
+    fn of_this_machine() -> Self {
+        #[cfg(target_os = "linux")]
+        let bytes = nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total());
+        #[cfg(not(target_os = "linux"))]
+        let bytes = 0;
+        Self::of(bytes)
+    }
+}
 
 /// Makes the cluster in a directory of another name and renames it when it is complete, so that a crash
 /// in between leaves nothing that looks finished.
@@ -84,7 +122,7 @@ fn append_settings(data: &Path) -> Result<(), EmbeddedPgError> {
         .append(true)
         .open(&file)
         .and_then(|mut open| {
-            open.write_all(SETTINGS.as_bytes())?;
+            open.write_all(settings(Memory::of_this_machine()).as_bytes())?;
             open.sync_all()
         })
         .context("write the settings to", &file)
@@ -143,4 +181,18 @@ fn feed(command: &mut Command, input: &str) -> io::Result<Output> {
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait_with_output()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_grow_with_the_machine_within_bounds() {
+        let buffers = |gib: u64| Memory::of(gib << 30).buffers_mb;
+        assert_eq!([buffers(0), buffers(4)], [256, 256]);
+        assert_eq!(buffers(24), 1536);
+        assert_eq!(buffers(256), 2048);
+        assert!(settings(Memory::of(24 << 30)).contains("shared_buffers = 1536MB\n"));
+    }
 }

@@ -1,13 +1,21 @@
 //! One lane: takes what waits, commits it together, answers.
+//!
+//! What comes after a quiet moment is committed at once; what follows within [`APART`] goes together, because a commit
+//! costs much the same for one device as for many.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Committed};
 use super::{Job, NotTaken, Shared, Work};
 use crate::store;
+
+/// Time between the starts of two commits. A device that waits this long for its acknowledgement notices nothing.
+const APART: Duration = Duration::from_millis(20);
 
 /// Runs a lane until cancelled; what was taken by then is finished.
 pub(super) async fn run(
@@ -17,6 +25,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut kept: Vec<Job> = Vec::new();
+    let mut not_before = Instant::now();
     loop {
         let mut taken = std::mem::take(&mut kept);
         if taken.is_empty() {
@@ -29,6 +38,10 @@ pub(super) async fn run(
                 () = stop.cancelled() => jobs.close(),
             }
         }
+        if taken.len() + jobs.len() < shared.max_batch {
+            sleep_until(not_before).await;
+        }
+        not_before = Instant::now() + APART;
         while taken.len() < shared.max_batch {
             match jobs.try_recv() {
                 Ok(job) => taken.push(job),

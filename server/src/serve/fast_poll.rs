@@ -2,21 +2,33 @@
 //!
 //! What is decided is decided in `agent_api::poll`, the same as on the long way; left out is only what such a request
 //! has no use for: a body to unpack, a timer, an id to quote, a line in the log. Whatever is not this very case goes
-//! the long way, errors included, so that they are told in one place.
+//! the long way, calls that are turned away included, so that they are told in one place.
 
 use axum::body::{Body, HttpBody};
 use axum::http::{Method, Request, Response, header};
+use axum::response::IntoResponse;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tower_http::request_id::MakeRequestId;
 
-use super::layers::{Dates, REQUEST_ID};
-use crate::agent_api::{POLL_PATH, poll_from_memory};
+use super::layers::{Dates, NewIds, REQUEST_ID};
+use crate::agent_api::{POLL_PATH, Source, ask_for_poll, source_of_poll};
 use crate::app::App;
 
-/// The answer to an ordinary poll that needs no query; none for every other request.
+/// The answer to an ordinary poll.
+pub(super) enum Answer {
+    /// From memory.
+    Now(Response<Body>),
+    /// From the database.
+    Soon(BoxFuture<'static, Response<Body>>),
+}
+
+/// How an ordinary poll is answered; none for every other request.
 pub(super) fn answer<B: HttpBody>(
     app: &App,
     dates: &Dates,
     request: &Request<B>,
-) -> Option<Response<Body>> {
+) -> Option<Answer> {
     let headers = request.headers();
     let ordinary = request.method() == Method::GET
         && request.uri().path() == POLL_PATH
@@ -27,9 +39,27 @@ pub(super) fn answer<B: HttpBody>(
         return None;
     }
     let now = app.clock.now();
-    let mut response = poll_from_memory(app, headers, now)?;
-    response
-        .headers_mut()
-        .insert(header::DATE, dates.header(now));
-    Some(response)
+    match source_of_poll(app, headers, now).ok()? {
+        Source::Memory(mut response) => {
+            response
+                .headers_mut()
+                .insert(header::DATE, dates.header(now));
+            Some(Answer::Now(response))
+        }
+        Source::Database(call) => {
+            let (app, dates) = (app.clone(), dates.clone());
+            let answer = async move {
+                let answered = ask_for_poll(&app, call).await;
+                let failed = answered.is_err();
+                let mut response = answered.into_response();
+                let headers = response.headers_mut();
+                headers.insert(header::DATE, dates.header(app.clock.now()));
+                if let (true, Some(id)) = (failed, NewIds.make_request_id(&Request::new(()))) {
+                    headers.insert(REQUEST_ID, id.into_header_value());
+                }
+                response
+            };
+            Some(Answer::Soon(answer.boxed()))
+        }
+    }
 }

@@ -36,15 +36,18 @@ impl MakeRequestId for NewIds {
 }
 
 /// The `Date` of answers, written out once a second.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dates {
-    last: ArcSwap<(i64, HeaderValue)>,
+    last: Arc<ArcSwap<(i64, HeaderValue)>>,
 }
 
 impl Default for Dates {
     fn default() -> Self {
         Self {
-            last: ArcSwap::from_pointee((i64::MIN, HeaderValue::from_static(""))),
+            last: Arc::new(ArcSwap::from_pointee((
+                i64::MIN,
+                HeaderValue::from_static(""),
+            ))),
         }
     }
 }
@@ -68,7 +71,7 @@ impl Dates {
 pub(super) struct Surroundings {
     pub(super) config: Arc<Config>,
     pub(super) clock: SharedClock,
-    pub(super) dates: Arc<Dates>,
+    pub(super) dates: Dates,
 }
 
 /// Around every request: turned away where plain HTTP is not for its peer; what fails outside of any handler is told

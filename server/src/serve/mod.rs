@@ -22,7 +22,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{future::RouteFuture, get};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
-use futures::future::Either;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Either, Map};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpSocket;
@@ -39,6 +40,7 @@ use crate::config::Config;
 use crate::fleet::FRESH_FOR;
 use crate::http::{Failure, problem};
 use crate::{admin_api, agent_api, store, web};
+use fast_poll::Answer;
 use layers::{Dates, NewIds, REQUEST_ID, Surroundings};
 
 /// A request takes no longer than this; downloads of packages answer at once and stream on.
@@ -57,7 +59,7 @@ pub struct Front(Arc<Ways>);
 struct Ways {
     app: App,
     config: Arc<Config>,
-    dates: Arc<Dates>,
+    dates: Dates,
     router: Router,
 }
 
@@ -65,8 +67,8 @@ impl Front {
     /// The short way and all routes.
     #[must_use]
     pub fn new(app: App, config: Arc<Config>) -> Self {
-        let dates = Arc::new(Dates::default());
-        let router = router(app.clone(), Arc::clone(&config), Arc::clone(&dates));
+        let dates = Dates::default();
+        let router = router(app.clone(), Arc::clone(&config), dates.clone());
         Self(Arc::new(Ways {
             app,
             config,
@@ -85,6 +87,9 @@ impl Front {
     }
 }
 
+/// A poll that waits for the database.
+type Asking = Map<BoxFuture<'static, Response>, fn(Response) -> Result<Response, Infallible>>;
+
 /// One connection's view of the [`Front`].
 #[derive(Clone)]
 struct Connection {
@@ -99,7 +104,8 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+    type Future =
+        Either<Ready<Result<Response, Infallible>>, Either<Asking, RouteFuture<Infallible>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -110,14 +116,19 @@ where
         if self.served
             && let Some(answer) = fast_poll::answer(&ways.app, &ways.dates, &request)
         {
-            return Either::Left(ready(Ok(answer)));
+            return match answer {
+                Answer::Now(response) => Either::Left(ready(Ok(response))),
+                Answer::Soon(response) => {
+                    Either::Right(Either::Left(response.map(Ok as fn(_) -> _)))
+                }
+            };
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        Either::Right(ways.router.clone().call(request))
+        Either::Right(Either::Right(ways.router.clone().call(request)))
     }
 }
 
-fn router(app: App, config: Arc<Config>, dates: Arc<Dates>) -> Router {
+fn router(app: App, config: Arc<Config>, dates: Dates) -> Router {
     let pages = web::router(&app, config.tls.is_some());
     let surroundings = Arc::new(Surroundings {
         config,
