@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent::simulate::{FleetOptions, run_for};
+use agent::simulate::{FleetOptions, run_conducted, run_for};
 use agent::simulated::Scenario;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use tokio::io::BufReader;
 use tracing_subscriber::EnvFilter;
 
 /// The Ringfence agent.
@@ -19,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a fleet of simulated devices against a server, in real time.
+    /// Run a fleet of simulated devices against a server, in real time or in somebody else's.
     Simulate(Simulate),
 }
 
@@ -46,6 +47,10 @@ struct Simulate {
     /// For how long: seconds, or with `s`, `m` or `h`.
     #[arg(long = "for", default_value = "10m", value_parser = duration)]
     time: Duration,
+    /// Instead of real time: the time that comes in, one order a line, until the input ends. For several processes in one
+    /// virtual time.
+    #[arg(long, conflicts_with = "time")]
+    conducted: bool,
 }
 
 #[tokio::main]
@@ -75,6 +80,10 @@ async fn simulate(arguments: Simulate) -> Result<()> {
         seed: arguments.seed,
         scenario,
     };
+    if arguments.conducted {
+        let orders = BufReader::new(tokio::io::stdin());
+        return run_conducted(options, orders, tokio::io::stdout()).await;
+    }
     let summary = run_for(options, arguments.time).await?;
     println!("{}", serde_json::to_string_pretty(&summary)?);
     Ok(())

@@ -2,6 +2,7 @@
 //! found and what that means.
 
 mod hello;
+mod journey;
 mod load;
 mod machine;
 mod measure;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
+use journey::Journey;
 use machine::Machine;
 use measure::{Bench, Extent};
 use postgres::Postgres;
@@ -45,6 +47,8 @@ enum Command {
     Run(Run),
     /// Half load for a long time; fails where something grows
     Soak(Long),
+    /// A rollout from draft to completed with simulated devices, in virtual time
+    Rollout(Whole),
     /// Reports side by side, as Markdown
     Show {
         /// Reports
@@ -97,6 +101,22 @@ struct Long {
     out: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+struct Whole {
+    /// Devices of the fleet
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(500..=10_000_000))]
+    devices: u32,
+    /// Processes that simulate them
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    processes: u32,
+    /// Where the database keeps its files; some 30 GB for a million devices
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    directory: PathBuf,
+    /// Where the report goes, as Markdown
+    #[arg(long, default_value = "target/bench/rollout.md")]
+    out: PathBuf,
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     if matches!(arguments.command, Command::Run(_)) && SlowDisk::of_this_process().is_none() {
@@ -111,6 +131,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(run) => measure(run).await,
         Command::Soak(long) => soaked(long).await,
+        Command::Rollout(whole) => rolled_out(whole).await,
         Command::Show { reports } => {
             let read = |path: &PathBuf| anyhow::Ok((name(path), Report::read(path)?));
             let reports: Vec<_> = reports.iter().map(read).collect::<Result<_, _>>()?;
@@ -185,16 +206,35 @@ async fn soaked(long: Long) -> anyhow::Result<ExitCode> {
     .await;
     world.postgres.stop().await;
     let (text, flat) = soaked?;
-    println!("{text}");
-    if let Some(directory) = long.out.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    std::fs::write(&long.out, text)?;
+    tell(&long.out, &text)?;
     Ok(if flat {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn rolled_out(whole: Whole) -> anyhow::Result<ExitCode> {
+    replica::raise_open_files()?;
+    let postgres = Postgres::start(&whole.directory).await?;
+    println!("PostgreSQL: {:?}", postgres.settings);
+    let journey = Journey {
+        devices: whole.devices,
+        processes: whole.processes,
+    };
+    let played = journey::run(&postgres, journey).await;
+    postgres.stop().await;
+    tell(&whole.out, &played?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a report and keeps it.
+fn tell(out: &Path, text: &str) -> anyhow::Result<()> {
+    println!("{text}");
+    if let Some(directory) = out.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    Ok(std::fs::write(out, text)?)
 }
 
 /// Says what got worse and what was missed; a missed bar is a failure.

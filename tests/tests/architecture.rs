@@ -273,7 +273,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "bench",
-        &["servicing", "engine", "agent-protocol", "server"],
+        &["servicing", "engine", "agent-protocol", "agent", "server"],
     ),
     ("xtask", &[]),
 ];

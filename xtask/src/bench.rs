@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// What the benchmark can do; without one of them everything is measured.
-const COMMANDS: [&str; 3] = ["run", "soak", "show"];
+const COMMANDS: [&str; 4] = ["run", "soak", "rollout", "show"];
 
 pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let bindir = setup::run()?;

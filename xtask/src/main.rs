@@ -47,7 +47,7 @@ enum Chore {
     },
     /// Measure everything against its ceilings and its bars, with a release build
     Bench {
-        /// Passed on to `ringfence-bench run`, such as `--quick`; or `soak` or `show` and what belongs to them
+        /// Passed on to `ringfence-bench run`, such as `--quick`; or `soak`, `rollout` or `show` and what belongs to them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

@@ -1,5 +1,6 @@
 //! The protocol over HTTP.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::platform::Platform;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests by kind and status; `unreachable` where no answer came.
-pub type Requests = BTreeMap<&'static str, BTreeMap<String, u64>>;
+pub type Requests = BTreeMap<Cow<'static, str>, BTreeMap<String, u64>>;
 
 /// A server, as all devices of a fleet reach it.
 #[derive(Debug)]
@@ -186,7 +187,11 @@ impl Http {
     fn count(&self, kind: &'static str, status: Option<u16>) {
         let status = status.map_or_else(|| "unreachable".to_owned(), |status| status.to_string());
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry(kind).or_default().entry(status).or_default() += 1;
+        *requests
+            .entry(Cow::Borrowed(kind))
+            .or_default()
+            .entry(status)
+            .or_default() += 1;
     }
 }
 

@@ -4,6 +4,7 @@
 //! that a device can do at one time it does in one go: poll, act, report, poll again.
 
 mod clock;
+mod conducted;
 mod http;
 mod member;
 mod real_time;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, stream};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 pub use clock::{Sleep, VirtualClock};
+pub use conducted::{Order, Report, run_conducted};
 pub use http::Requests;
 pub use real_time::run_for;
 pub use summary::{Acknowledged, StruckDevice, Summary};
@@ -117,15 +119,26 @@ impl Fleet {
     pub async fn run_due(&mut self, until: DateTime<Utc>) -> Result<()> {
         let Self { http, members, .. } = self;
         let http = &*http;
-        // Boxed, so that the whole is `Send` whatever the compiler can prove about closures.
-        let due: Vec<BoxFuture<'_, ()>> = members
+        let mut due = members
             .iter_mut()
-            .filter(|member| member.due().is_some_and(|due| due <= until))
+            .filter(|member| member.due().is_some_and(|due| due <= until));
+        // A call in the making is some kilobytes: of a large fleet only those exist that are at work.
+        let mut at_work: FuturesUnordered<_> = due
+            .by_ref()
+            .take(CONCURRENCY)
             .map(|member| member.work(until, http).boxed())
             .collect();
-        let mut at_work = stream::iter(due).buffer_unordered(CONCURRENCY);
-        while at_work.next().await.is_some() {}
+        while at_work.next().await.is_some() {
+            at_work.extend(due.next().map(|member| member.work(until, http).boxed()));
+        }
         Ok(())
+    }
+
+    /// Requests so far, answered or not.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        let requests = self.http.requests();
+        requests.values().flat_map(|of| of.values()).sum()
     }
 
     /// What became of it so far.

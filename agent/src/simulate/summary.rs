@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use servicing::{HResult, KbNumber};
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::http::Requests;
 use super::member::Member;
 
 /// What became of a fleet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Devices.
     pub devices: usize,
@@ -29,7 +29,7 @@ pub struct Summary {
 }
 
 /// A device that a fault struck.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StruckDevice {
     /// Host name.
     pub host_name: String,

@@ -58,7 +58,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.world
-            .act(rollout, "halt", json!({ "reason": "measured" }))
+            .act(rollout, "halt", &json!({ "reason": "measured" }))
             .await?;
         let at_halt = self.granted(rollout).await?;
         let under_way = !asking.is_finished();

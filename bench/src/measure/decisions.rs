@@ -41,7 +41,7 @@ impl Bench {
         for _ in 0..=TIMES {
             if let Some(rollout) = last.take() {
                 self.world
-                    .act(rollout, "cancel", json!({ "reason": "measured" }))
+                    .act(rollout, "cancel", &json!({ "reason": "measured" }))
                     .await?;
             }
             let rollout = self
@@ -85,13 +85,13 @@ impl Bench {
             there
                 .post(
                     &format!("/rollouts/{}/halt", rollout.id),
-                    json!({ "reason": "measured" }),
+                    &json!({ "reason": "measured" }),
                 )
                 .await?;
             nothing = self.until_poll(&other, device_no, &ordered).await?;
             times.push(started.elapsed().as_secs_f64() * 1000.0);
             self.world
-                .act(rollout, "clear-halt", json!({ "reason": "measured" }))
+                .act(rollout, "clear-halt", &json!({ "reason": "measured" }))
                 .await?;
         }
         self.report.add("halt", times);

@@ -10,7 +10,7 @@ use servicing::{
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{CONTESTANTS, World};
+use super::{BUILD, CONTESTANTS, World};
 
 /// Rows of one statement.
 const CHUNK: i32 = 100_000;
@@ -81,6 +81,14 @@ impl World {
         let kinds = kinds();
         let stored = sequences::by_id(&mut conn, self.sequence).await?;
         let sequence = stored.map(|s| s.sequence);
+        let target: Build = BUILD
+            .parse()
+            .map_err(|_| anyhow::anyhow!("{BUILD} is no build"))?;
+        let mut variants = sequence.iter().flat_map(|s| &s.variants);
+        ensure!(
+            variants.any(|v| v.target_ubr == Some(target.ubr)),
+            "the sequence does not bring {BUILD}"
+        );
         sqlx::query("CREATE TEMP TABLE kind (k int, edition text, cohorts smallint[], facts jsonb, ledger jsonb, digest bytea)")
             .execute(&mut *conn)
             .await?;

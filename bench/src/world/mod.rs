@@ -4,20 +4,16 @@
 //! is measured; their facts and ledgers are made by the product's own types, and everything they do afterwards comes over HTTP.
 
 mod devices;
-mod person;
 mod rollouts;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::TimeDelta;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
+use server::auth;
 use server::clock::{Clock, SystemClock};
-use server::{auth, publisher};
-use servicing::{Build, Manifest, Sequence};
+use server::demo::people::{Someone, text};
 use uuid::Uuid;
 
 use crate::load::tokens::Tokens;
@@ -25,7 +21,6 @@ use crate::postgres::Postgres;
 use crate::proc::Memory;
 use crate::replica::Replica;
 
-pub use person::{Person, text};
 pub use rollouts::Rollout;
 
 /// The sequence that is rolled out.
@@ -45,7 +40,7 @@ pub struct World {
     /// Its database.
     pub postgres: Postgres,
     /// May do everything.
-    pub admin: Person,
+    pub admin: Someone,
     /// Her id.
     pub ada: Uuid,
     /// The track of the fleet.
@@ -73,7 +68,8 @@ impl World {
         let (ada, token) = auth::create_admin(&postgres.pool, &SystemClock, ADA).await?;
         let server = Replica::start(&postgres.url, &home(&postgres))?;
         let (empty, empty_start) = (server.memory()?, server.started_in);
-        let admin = Person::new(format!("http://{}", server.address), token);
+        let url = format!("http://{}", server.address);
+        let admin = Someone::new(ADA, reqwest::Client::new(), &url, token);
         let fleet = track(&admin, "Fleet").await?;
         let contest = track(&admin, "Contest").await?;
         let sequence = publish(&admin, &content(&postgres)).await?;
@@ -124,48 +120,21 @@ fn content(postgres: &Postgres) -> PathBuf {
 }
 
 /// A track whose one ring takes every device.
-async fn track(admin: &Person, name: &str) -> anyhow::Result<Uuid> {
+async fn track(admin: &Someone, name: &str) -> anyhow::Result<Uuid> {
     let track = admin
-        .post("/tracks", json!({ "name": name, "time_zone": "UTC" }))
+        .post("/tracks", &json!({ "name": name, "time_zone": "UTC" }))
         .await?;
     let id = text(&track, "id")?.to_owned();
     let rings = json!([{ "name": "Broad" }]);
-    admin.put(&format!("/tracks/{id}/rings"), rings).await?;
+    admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
     Ok(id.parse()?)
 }
 
-async fn publish(admin: &Person, content: &std::path::Path) -> anyhow::Result<Uuid> {
+async fn publish(admin: &Someone, content: &Path) -> anyhow::Result<Uuid> {
     let key = SigningKey::from_bytes(&[7; 32]);
-    let public = key.verifying_key();
-    admin
-        .post(
-            "/publisher-keys",
-            json!({ "public_key": URL_SAFE_NO_PAD.encode(public.as_bytes()) }),
-        )
-        .await?;
-    let sequence: Sequence = publisher::synthetic(KB, content)?;
-    let target: Build = BUILD
-        .parse()
-        .map_err(|_| anyhow::anyhow!("{BUILD} is no build"))?;
-    let brings = sequence
-        .variants
-        .iter()
-        .any(|v| v.target_ubr == Some(target.ubr));
-    anyhow::ensure!(brings, "{KB} does not bring {BUILD}");
-    let added = admin
-        .post("/sequences", serde_json::to_value(&sequence)?)
-        .await?;
-    let id = text(&added, "id")?.to_owned();
-    let manifest = Manifest {
-        sequence,
-        revision: 1,
-        counter: 1,
-        expires_at: SystemClock.now() + TimeDelta::days(180),
-        sources: Vec::new(),
-    };
-    let signed = json!({ "manifest": manifest.sign(&key) });
-    admin
-        .post(&format!("/sequences/{id}/publish"), signed)
+    admin.trust(&key).await?;
+    let id = admin
+        .publish(KB, content, &key, 1, SystemClock.now())
         .await?;
     id.parse().context("a sequence whose id is none")
 }

@@ -7,7 +7,9 @@ use engine::policy::{Limits, Preset, StagePolicy, preset};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{World, text};
+use server::demo::people::text;
+
+use super::World;
 
 /// A rollout of the sequence to a track.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ impl World {
             ..preset(Preset::Standard, 0, 1, chrono_tz::UTC)
         };
         let draft = json!({ "sequence": self.sequence, "track": track, "preset": "standard", "policies": { "Broad": policy } });
-        let made = self.admin.post("/rollouts", draft).await?;
+        let made = self.admin.post("/rollouts", &draft).await?;
         Ok(Rollout {
             id: text(&made, "id")?.parse()?,
         })
@@ -39,7 +41,7 @@ impl World {
     /// # Errors
     /// When the server says no.
     pub async fn submit(&self, rollout: Rollout) -> anyhow::Result<()> {
-        self.act(rollout, "submit", json!({})).await
+        self.act(rollout, "submit", &json!({})).await
     }
 
     /// Does something to a rollout, such as `halt`.
@@ -50,7 +52,7 @@ impl World {
         &self,
         rollout: Rollout,
         action: &str,
-        body: serde_json::Value,
+        body: &serde_json::Value,
     ) -> anyhow::Result<()> {
         self.admin
             .post(&format!("/rollouts/{}/{action}", rollout.id), body)

@@ -5,7 +5,7 @@
 
 mod check;
 mod clock;
-mod people;
+pub mod people;
 mod plant;
 mod story;
 mod visit;
@@ -17,6 +17,7 @@ use clap::Parser;
 
 use world::World;
 
+pub use clock::{DemoClock, STEP};
 pub use plant::Plant;
 
 /// Flags of `ringfence demo`.

@@ -1,11 +1,23 @@
-//! People of the story, at the admin API over HTTPS: like anybody else.
+//! People at the admin API, like anybody else: those of the story, and those of whoever else plays one.
+
+use std::path::Path;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use ed25519_dalek::SigningKey;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use servicing::{Manifest, Sequence};
+
+use crate::publisher;
+
+/// How long a manifest is good for.
+const GOOD_FOR: TimeDelta = TimeDelta::days(180);
 
 /// Someone with a token.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Someone {
     /// Name.
     pub name: String,
@@ -16,6 +28,7 @@ pub struct Someone {
 
 impl Someone {
     /// Someone who has a token already.
+    #[must_use]
     pub fn new(name: &str, client: Client, url: &str, token: String) -> Self {
         Self {
             name: name.to_owned(),
@@ -25,41 +38,99 @@ impl Someone {
         }
     }
 
+    /// The same person at another replica.
+    #[must_use]
+    pub fn at(&self, url: String) -> Self {
+        Self {
+            url,
+            ..self.clone()
+        }
+    }
+
+    /// Lets the servers trust what this key signs.
+    ///
+    /// # Errors
+    /// When the server says no.
+    pub async fn trust(&self, key: &SigningKey) -> anyhow::Result<()> {
+        let public = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+        self.post("/publisher-keys", &json!({ "public_key": public }))
+            .await?;
+        Ok(())
+    }
+
+    /// Adds, signs and publishes a known sequence with synthetic files; returns its id. The servers do not hold the key:
+    /// signing is the publisher's, offline.
+    ///
+    /// # Errors
+    /// When the files can not be written, or the server says no.
+    pub async fn publish(
+        &self,
+        kb: &str,
+        content_dir: &Path,
+        key: &SigningKey,
+        counter: u64,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<String> {
+        let sequence: Sequence = publisher::synthetic(kb, content_dir)?;
+        let added = self
+            .post("/sequences", &serde_json::to_value(&sequence)?)
+            .await?;
+        let id = text(&added, "id")?.to_owned();
+        let manifest = Manifest {
+            sequence,
+            revision: 1,
+            counter,
+            expires_at: now + GOOD_FOR,
+            sources: Vec::new(),
+        };
+        self.post(
+            &format!("/sequences/{id}/publish"),
+            &json!({ "manifest": manifest.sign(key) }),
+        )
+        .await?;
+        Ok(id)
+    }
+
     /// Adds a person with roles everywhere, and returns them with a token.
+    ///
+    /// # Errors
+    /// When the server says no.
     pub async fn invite(&self, name: &str, roles: &[&str]) -> anyhow::Result<Self> {
         let roles: Vec<Value> = roles.iter().map(|r| json!({ "role": r })).collect();
         let person = self
             .post("/people", &json!({ "name": name, "roles": roles }))
             .await?;
-        let id = person["id"].as_str().context("a person without an id")?;
+        let id = text(&person, "id")?;
         let token = self
             .post(
                 &format!("/people/{id}/tokens"),
                 &json!({ "name": "demo", "expires_in_days": 90 }),
             )
             .await?;
-        let token = token["token"]
-            .as_str()
-            .context("a token that is not shown")?;
-        Ok(Self::new(
-            name,
-            self.client.clone(),
-            &self.url,
-            token.to_owned(),
-        ))
+        let token = text(&token, "token")?.to_owned();
+        Ok(Self::new(name, self.client.clone(), &self.url, token))
     }
 
     /// Reads.
+    ///
+    /// # Errors
+    /// When the server says no.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send(Method::GET, path, None).await
     }
 
     /// Writes.
+    ///
+    /// # Errors
+    /// When the server says no.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::POST, path, Some(body)).await
     }
 
     /// Replaces.
+    ///
+    /// # Errors
+    /// When the server says no.
     pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::PUT, path, Some(body)).await
     }
@@ -91,4 +162,14 @@ impl Someone {
             serde_json::from_str(&text)?
         })
     }
+}
+
+/// A text field of an answer.
+///
+/// # Errors
+/// When it is not there.
+pub fn text<'a>(answer: &'a Value, field: &str) -> anyhow::Result<&'a str> {
+    answer[field]
+        .as_str()
+        .with_context(|| format!("an answer without {field}"))
 }

@@ -11,7 +11,6 @@ use axum_server::Handle;
 use chrono::{DateTime, TimeZone, Utc};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
-use servicing::{Manifest, Sequence};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -25,7 +24,7 @@ use crate::database::Database;
 use crate::embedded_pg::Durability;
 use crate::secret::ServerSecret;
 use crate::tls::{LocalAuthority, server_config};
-use crate::{auth, publisher, serve, store, telemetry};
+use crate::{auth, serve, store, telemetry};
 
 /// Poll intervals in the story: an hour, and twenty minutes while a rollout is active for a device.
 const POLL: Poll = Poll {
@@ -152,13 +151,7 @@ impl World {
 
         let track = track(&admin).await?;
         let key = SigningKey::from_bytes(store_key(options.seed).as_bytes());
-        let public = base64::Engine::encode(
-            &base64::engine::general_purpose::URL_SAFE_NO_PAD,
-            key.verifying_key().to_bytes(),
-        );
-        admin
-            .post("/publisher-keys", &json!({ "public_key": public }))
-            .await?;
+        admin.trust(&key).await?;
         let token = admin
             .post("/enrolment-tokens", &json!({ "track": track, "admission": "let_in", "uses": options.devices * 2, "expires_in_hours": 2400 }))
             .await?;
@@ -236,31 +229,11 @@ impl World {
 
     /// Adds, signs and publishes a known sequence with synthetic files; returns its id.
     pub async fn publish(&mut self, kb: &str) -> anyhow::Result<String> {
-        let sequence: Sequence = publisher::synthetic(kb, &self.config.content_dir)?;
-        let id = self
-            .operator
-            .post("/sequences", &serde_json::to_value(&sequence)?)
-            .await?;
-        let id = id["id"]
-            .as_str()
-            .context("a sequence without an id")?
-            .to_owned();
         self.counter += 1;
-        // The server does not hold this key: signing is the publisher's, offline.
-        let manifest = Manifest {
-            sequence,
-            revision: 1,
-            counter: self.counter,
-            expires_at: self.clock.now() + chrono::TimeDelta::days(180),
-            sources: Vec::new(),
-        };
+        let now = self.clock.now();
         self.operator
-            .post(
-                &format!("/sequences/{id}/publish"),
-                &json!({ "manifest": manifest.sign(&self.key) }),
-            )
-            .await?;
-        Ok(id)
+            .publish(kb, &self.config.content_dir, &self.key, self.counter, now)
+            .await
     }
 
     /// Says what happens, with the story's time.

@@ -1,0 +1,356 @@
+//! A rollout through four rings, from draft to completed, with as many simulated devices as the machine holds: the agent's
+//! own core, real HTTP, several processes, one virtual time. What the fleet is and what befalls it is the demo's main job.
+
+mod fleet;
+mod host;
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
+use server::demo::STEP;
+use server::demo::people::{Someone, text};
+
+use crate::postgres::Postgres;
+use crate::proc;
+use crate::replica::program;
+use fleet::{Enrolment, Fleet};
+use host::Host;
+
+/// What is rolled out: the sequence whose order matters.
+const KB: &str = "KB5086672";
+
+/// Steps between two looks of people at the rollout: twenty minutes.
+const LOOK_EVERY: u32 = 5;
+
+/// How long it may take in its own time before it counts as stuck.
+const PATIENCE: TimeDelta = TimeDelta::days(30);
+
+/// Shorter moments say nothing about load.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// How large.
+#[derive(Debug, Clone, Copy)]
+pub struct Journey {
+    /// Devices.
+    pub devices: u32,
+    /// Processes that simulate them.
+    pub processes: u32,
+}
+
+/// Plays it, and tells what came of it as Markdown.
+///
+/// # Errors
+/// When the rollout does not complete, or a recount differs.
+pub async fn run(postgres: &Postgres, journey: Journey) -> anyhow::Result<String> {
+    let begin = Utc.with_ymd_and_hms(2026, 3, 30, 7, 0, 0);
+    let host = Host::start(postgres, begin.single().context("a date")?).await?;
+    let told = Told::play(postgres, &host, journey).await;
+    host.stop().await;
+    let told = told?;
+    let recount = recount(postgres)?;
+    told.markdown(postgres, journey, &recount).await
+}
+
+/// What was seen.
+struct Told {
+    started: Instant,
+    enrolled_in: Duration,
+    begun: DateTime<Utc>,
+    completed: DateTime<Utc>,
+    /// When the rollout was submitted and when it was completed, real time.
+    rolled_out_in: Duration,
+    peak: Peak,
+    fleet: Vec<agent::simulate::Summary>,
+    rollout: Value,
+}
+
+/// The most that was asked of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Peak {
+    requests_a_second: f64,
+    server_bytes: u64,
+    postgres_bytes: u64,
+    fleet_bytes: u64,
+}
+
+impl Told {
+    async fn play(postgres: &Postgres, host: &Host, journey: Journey) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let admin = &host.admin;
+        let operator = admin.invite("Kai Fischer", &["operator"]).await?;
+        let approvers = [
+            admin.invite("Anna Novak", &["approver"]).await?,
+            admin.invite("Mary Osei", &["approver"]).await?,
+        ];
+        let track = track(admin).await?;
+        let token = json!({ "track": track, "admission": "let_in", "uses": journey.devices, "expires_in_hours": 24 });
+        let token = admin.post("/enrolment-tokens", &token).await?;
+        let enrolment = Enrolment {
+            url: host.url.clone(),
+            token: text(&token, "token")?.to_owned(),
+        };
+        let key = SigningKey::from_bytes(&[7; 32]);
+        admin.trust(&key).await?;
+        let sequence = operator
+            .publish(KB, &host.config.content_dir, &key, 1, host.clock.now())
+            .await?;
+
+        let mut stage = Stage {
+            host,
+            fleet: Fleet::start(&enrolment, journey.devices, journey.processes)?,
+            postgres,
+            requests: 0,
+            looked: Instant::now(),
+            peak: Peak::default(),
+        };
+        let requests = stage.fleet.run(host.clock.now()).await?;
+        stage.count(requests);
+        stage.look()?;
+        let enrolled_in = started.elapsed();
+        stage.say(started, "enrolled");
+
+        let begun = host.clock.now();
+        let draft = json!({ "sequence": sequence, "track": track, "preset": "standard" });
+        let rollout = operator.post("/rollouts", &draft).await?;
+        let rollout = text(&rollout, "id")?.to_owned();
+        let submit = format!("/rollouts/{rollout}/submit");
+        operator.post(&submit, &json!({})).await?;
+        let submitted = Instant::now();
+        let ended = stage
+            .follow(started, &rollout, &operator, &approvers)
+            .await?;
+        Ok(Self {
+            started,
+            enrolled_in,
+            begun,
+            completed: host.clock.now(),
+            rolled_out_in: submitted.elapsed(),
+            peak: stage.peak,
+            fleet: stage.fleet.summaries().await?,
+            rollout: ended,
+        })
+    }
+
+    async fn markdown(
+        &self,
+        postgres: &Postgres,
+        journey: Journey,
+        recount: &str,
+    ) -> anyhow::Result<String> {
+        let (events, bytes): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM event), pg_database_size(current_database())",
+        )
+        .fetch_one(&postgres.pool)
+        .await?;
+        let mut out = format!(
+            "{} simulated devices in {} processes, {KB} by the standard preset through four rings: from draft to completed in {:.1} days \
+             of virtual time.\n\n| What | |\n|---|---|\n",
+            journey.devices,
+            journey.processes,
+            days(self.completed - self.begun),
+        );
+        let mut line = |what: &str, value: String| {
+            let _ = writeln!(out, "| {what} | {value} |");
+        };
+        let minutes = |time: Duration| format!("{:.1} min", time.as_secs_f64() / 60.0);
+        line("enrolment, real time", minutes(self.enrolled_in));
+        line("draft to completed, real time", minutes(self.rolled_out_in));
+        line("all of it, real time", minutes(self.started.elapsed()));
+        line(
+            "peak load",
+            format!("{:.0} requests/s", self.peak.requests_a_second),
+        );
+        line("server and conductor, peak", mib(self.peak.server_bytes));
+        line("PostgreSQL, peak", mib(self.peak.postgres_bytes));
+        line("simulated devices, peak", mib(self.peak.fleet_bytes));
+        line("events", events.to_string());
+        line("database", mib(bytes.unsigned_abs()));
+        line("recount", recount.to_owned());
+        for (kind, count) in self.requests() {
+            line(&format!("requests: {kind}"), count);
+        }
+        for stage in self.rollout["stages"].as_array().into_iter().flatten() {
+            let name = stage["ring_name"].as_str().unwrap_or("?");
+            line(
+                &format!("ring {name}: devices"),
+                format!("{} of {}", stage["assignments"], stage["population"]),
+            );
+        }
+        Ok(out)
+    }
+
+    /// Requests by kind, each with its answers.
+    fn requests(&self) -> Vec<(String, String)> {
+        let mut sums = agent::simulate::Requests::new();
+        for summary in &self.fleet {
+            for (kind, answers) in &summary.requests {
+                let of_kind = sums.entry(kind.clone()).or_default();
+                for (status, n) in answers {
+                    *of_kind.entry(status.clone()).or_default() += n;
+                }
+            }
+        }
+        let told = |answers: std::collections::BTreeMap<String, u64>| {
+            let each = answers.iter().map(|(status, n)| format!("{status}: {n}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        sums.into_iter()
+            .map(|(kind, answers)| (kind.into_owned(), told(answers)))
+            .collect()
+    }
+}
+
+/// Everybody who takes part, while it plays.
+struct Stage<'a> {
+    host: &'a Host,
+    fleet: Fleet,
+    postgres: &'a Postgres,
+    requests: u64,
+    looked: Instant,
+    peak: Peak,
+}
+
+impl Stage<'_> {
+    /// Lets time pass; people approve what waits for them. The rollout as it is when it is completed.
+    async fn follow(
+        &mut self,
+        started: Instant,
+        id: &str,
+        operator: &Someone,
+        approvers: &[Someone],
+    ) -> anyhow::Result<Value> {
+        let give_up = self.host.clock.now() + PATIENCE;
+        let mut told = String::new();
+        loop {
+            for _ in 0..LOOK_EVERY {
+                let next = self.host.clock.now() + STEP;
+                self.host.clock.advance_to(next).await;
+                let requests = self.fleet.run(next).await?;
+                self.count(requests);
+            }
+            self.look()?;
+            let rollout = operator.get(&format!("/rollouts/{id}")).await?;
+            let now = stages(&rollout);
+            if now != told {
+                self.say(started, &now);
+                told = now;
+            }
+            match text(&rollout, "state")? {
+                "completed" => return Ok(rollout),
+                "active" | "scheduled" => {}
+                other => bail!("the rollout is {other}: {}", rollout["reasons"]),
+            }
+            approve(id, approvers).await?;
+            ensure!(
+                self.host.clock.now() < give_up,
+                "it did not complete: {}",
+                rollout["reasons"]
+            );
+        }
+    }
+
+    /// Notes how many requests a second there were since the last note, where that was long enough ago.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn count(&mut self, requests: u64) {
+        let took = self.looked.elapsed();
+        if took < MOMENT {
+            return;
+        }
+        let a_second = (requests - self.requests) as f64 / took.as_secs_f64();
+        self.peak.requests_a_second = self.peak.requests_a_second.max(a_second);
+        (self.requests, self.looked) = (requests, Instant::now());
+    }
+
+    /// Notes memory.
+    fn look(&mut self) -> anyhow::Result<()> {
+        let peak = &mut self.peak;
+        peak.server_bytes = proc::memory(std::process::id())?.peak;
+        let postgres = proc::memory_of_family(self.postgres.pid)?;
+        peak.postgres_bytes = peak.postgres_bytes.max(postgres);
+        let mut fleet = 0;
+        for pid in self.fleet.pids() {
+            fleet += proc::memory(pid)?.resident;
+        }
+        peak.fleet_bytes = peak.fleet_bytes.max(fleet);
+        Ok(())
+    }
+
+    fn say(&self, started: Instant, what: &str) {
+        println!(
+            "{}  after {:.0} s, {} requests: {what}",
+            self.host.clock.now().format("%a %e %b %H:%M"),
+            started.elapsed().as_secs_f64(),
+            self.requests
+        );
+    }
+}
+
+async fn track(admin: &Someone) -> anyhow::Result<String> {
+    let track = json!({ "name": "Production", "time_zone": "Europe/Berlin" });
+    let track = admin.post("/tracks", &track).await?;
+    let id = text(&track, "id")?.to_owned();
+    let rings = json!([
+        { "name": "Test", "query": "tag:test" },
+        { "name": "Pilot", "query": "tag:pilot" },
+        { "name": "Limited", "query": "tag:limited" },
+        { "name": "Broad" },
+    ]);
+    admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
+    Ok(id)
+}
+
+/// Everybody says yes to what waits for them, with the hash of the evidence that was shown.
+async fn approve(rollout: &str, approvers: &[Someone]) -> anyhow::Result<()> {
+    for someone in approvers {
+        let open = someone.get("/approvals?open=true").await?;
+        let requests = open["items"].as_array().into_iter().flatten();
+        for request in requests.filter(|r| r["rollout"].as_str() == Some(rollout)) {
+            let id = text(request, "id")?;
+            let hash = json!({ "hash": request["hash"] });
+            someone
+                .post(&format!("/approvals/{id}/approve"), &hash)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// One line: where the rollout stands.
+fn stages(rollout: &Value) -> String {
+    let stages = rollout["stages"].as_array().into_iter().flatten();
+    let stages = stages.map(|s| {
+        let word = |field: &str| s[field].as_str().unwrap_or("?").replace('_', " ");
+        format!("{} {}", word("ring_name"), word("state"))
+    });
+    stages.collect::<Vec<_>>().join(", ")
+}
+
+/// What `ringfence verify recount` says.
+fn recount(postgres: &Postgres) -> anyhow::Result<String> {
+    let output = Command::new(program("ringfence")?)
+        .args(["verify", "recount"])
+        .env("RINGFENCE_DATABASE_URL", &postgres.url)
+        .env(
+            "RINGFENCE_DATA_DIR",
+            postgres.directory.path().join("server"),
+        )
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(output.status.success(), "a recount differs: {said}");
+    Ok(said)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "some weeks")]
+fn days(time: TimeDelta) -> f64 {
+    time.num_minutes() as f64 / (24.0 * 60.0)
+}
