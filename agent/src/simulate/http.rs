@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{Certificate, Client, RequestBuilder};
 use serde::Serialize;
 
+use super::CONCURRENCY;
 use crate::core::{Answer, Call, Fetch, Fetched, Reply, Request};
 use crate::platform::Platform;
 
@@ -46,7 +47,7 @@ impl Http {
         let mut builder = Client::builder()
             .http1_only()
             .timeout(TIMEOUT)
-            .pool_max_idle_per_host(64);
+            .pool_max_idle_per_host(CONCURRENCY);
         if let Some(pem) = ca_pem {
             let certificates = Certificate::from_pem_bundle(pem.as_bytes())
                 .context("reading the CA certificate")?;

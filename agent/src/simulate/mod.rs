@@ -27,8 +27,9 @@ use crate::simulated::{Profile, Scenario};
 use http::Http;
 use member::Member;
 
-/// So many devices talk to the server at the same time: enough to keep two cores busy.
-const CONCURRENCY: usize = 32;
+/// So many devices talk to the server at the same time: enough to keep two cores busy while most wait for a commit that they
+/// share.
+const CONCURRENCY: usize = 128;
 
 /// What a fleet is made of.
 #[derive(Debug, Clone)]

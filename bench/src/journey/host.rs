@@ -19,11 +19,11 @@ use tokio::task::JoinHandle;
 use crate::postgres::Postgres;
 use crate::world::ADA;
 
-/// Every four hours, and every hour while a rollout is active for a device. At the usual quarter of an hour a fleet polls a
+/// Every twelve hours, and every two while a rollout is active for a device. At the usual quarter of an hour a fleet polls a
 /// hundred million times a day; how fast polls are is measured elsewhere.
 const POLL: Poll = Poll {
-    idle_s: 14_400,
-    active_s: 3_600,
+    idle_s: 43_200,
+    active_s: 7_200,
 };
 
 /// A running server.

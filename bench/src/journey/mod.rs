@@ -4,13 +4,16 @@
 mod fleet;
 mod host;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
 use ed25519_dalek::SigningKey;
+use engine::policy::{Preset, StagePolicy, preset};
 use serde_json::{Value, json};
 use server::demo::STEP;
 use server::demo::people::{Someone, text};
@@ -23,6 +26,17 @@ use host::Host;
 
 /// What is rolled out: the sequence whose order matters.
 const KB: &str = "KB5086672";
+
+/// The rings and the query of each.
+const RINGS: [(&str, Option<&str>); 4] = [
+    ("Test", Some("tag:test")),
+    ("Pilot", Some("tag:pilot")),
+    ("Limited", Some("tag:limited")),
+    ("Broad", None),
+];
+
+/// Rings soak for so long instead of a day or two, in which a fleet would do nothing but poll.
+const SOAK_HOURS: u32 = 6;
 
 /// Steps between two looks of people at the rollout: twenty minutes.
 const LOOK_EVERY: u32 = 5;
@@ -115,7 +129,7 @@ impl Told {
         stage.say(started, "enrolled");
 
         let begun = host.clock.now();
-        let draft = json!({ "sequence": sequence, "track": track, "preset": "standard" });
+        let draft = json!({ "sequence": sequence, "track": track, "preset": "standard", "policies": policies() });
         let rollout = operator.post("/rollouts", &draft).await?;
         let rollout = text(&rollout, "id")?.to_owned();
         let submit = format!("/rollouts/{rollout}/submit");
@@ -148,7 +162,7 @@ impl Told {
         .fetch_one(&postgres.pool)
         .await?;
         let mut out = format!(
-            "{} simulated devices in {} processes, {KB} by the standard preset through four rings: from draft to completed in {:.1} days \
+            "{} simulated devices in {} processes, {KB} by the standard preset with soaks of {SOAK_HOURS} hours through four rings: from draft to completed in {:.1} days \
              of virtual time.\n\n| What | |\n|---|---|\n",
             journey.devices,
             journey.processes,
@@ -195,7 +209,7 @@ impl Told {
                 }
             }
         }
-        let told = |answers: std::collections::BTreeMap<String, u64>| {
+        let told = |answers: BTreeMap<String, u64>| {
             let each = answers.iter().map(|(status, n)| format!("{status}: {n}"));
             each.collect::<Vec<_>>().join(", ")
         };
@@ -290,16 +304,25 @@ impl Stage<'_> {
     }
 }
 
+/// The standard policies but for their soaks.
+fn policies() -> BTreeMap<&'static str, StagePolicy> {
+    let policy = |(position, (name, _)): (usize, (&'static str, Option<&str>))| {
+        let standard = preset(Preset::Standard, position, RINGS.len(), Tz::Europe__Berlin);
+        let policy = StagePolicy {
+            soak_hours: SOAK_HOURS,
+            ..standard
+        };
+        (name, policy)
+    };
+    RINGS.into_iter().enumerate().map(policy).collect()
+}
+
 async fn track(admin: &Someone) -> anyhow::Result<String> {
     let track = json!({ "name": "Production", "time_zone": "Europe/Berlin" });
     let track = admin.post("/tracks", &track).await?;
     let id = text(&track, "id")?.to_owned();
-    let rings = json!([
-        { "name": "Test", "query": "tag:test" },
-        { "name": "Pilot", "query": "tag:pilot" },
-        { "name": "Limited", "query": "tag:limited" },
-        { "name": "Broad" },
-    ]);
+    let rings = RINGS.map(|(name, query)| json!({ "name": name, "query": query }));
+    let rings = Value::from(rings.to_vec());
     admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
     Ok(id)
 }
