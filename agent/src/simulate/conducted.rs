@@ -108,7 +108,10 @@ mod tests {
         let [Report::Ran { next_due, requests }, Report::Summary(summary)] = &lines[..] else {
             panic!("{reports}");
         };
-        assert!(next_due.is_some_and(|due| due.to_rfc3339() > "2026-03-26T07:00:00".into()));
+        assert!(
+            next_due
+                .is_some_and(|due| due > "2026-03-26T07:00:00Z".parse::<DateTime<Utc>>().unwrap())
+        );
         assert_eq!((*requests, summary.devices), (3, 3), "nobody answers there");
     }
 
