@@ -1,12 +1,15 @@
 //! The PostgreSQL under test: the embedded one with the settings that the product gives it, durable, thrown away afterwards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use server::embedded_pg::{DATABASE, Durability, EmbeddedPostgres, Options};
 use server::store;
 use sqlx::PgPool;
 use tempfile::TempDir;
+
+use crate::replica::program;
 
 /// Settings without which a measurement of commits says nothing.
 const DURABLE: [(&str, &str); 3] = [
@@ -87,6 +90,31 @@ impl Postgres {
     pub async fn wal(&self) -> anyhow::Result<i64> {
         let bytes = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint";
         Ok(sqlx::query_scalar(bytes).fetch_one(&self.pool).await?)
+    }
+
+    /// Where servers on it keep what is not in the database.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.directory.path().join("server")
+    }
+
+    /// What `ringfence verify recount` says: counters equal what the stored events say.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub async fn recount(&self) -> anyhow::Result<String> {
+        let mut verify = Command::new(program("ringfence")?);
+        verify
+            .args(["verify", "recount"])
+            .env("RINGFENCE_DATABASE_URL", &self.url)
+            .env("RINGFENCE_DATA_DIR", self.home());
+        let output = tokio::task::spawn_blocking(move || verify.output()).await??;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(
+            output.status.success(),
+            "a recount of the events differs from the counters: {said}"
+        );
+        Ok(said)
     }
 
     /// Stops it and removes everything.

@@ -63,7 +63,7 @@ pub struct Handles {
     /// Passwords of people.
     pub passwords: Arc<Passwords>,
     /// How many pages may refresh themselves at once.
-    pub refreshes: Arc<Semaphore>,
+    pub refreshes: Semaphore,
     /// Cancelled when the server begins to stop: streams that have no end of their own end.
     pub closing: CancellationToken,
     /// The write path of rollouts.
@@ -79,13 +79,13 @@ pub struct Handles {
     /// Sequences by digest.
     pub catalogue: Arc<Catalogue>,
     /// Keys of agents' tokens and nonces.
-    pub keys: Arc<AgentKeys>,
+    pub keys: AgentKeys,
     /// How much may be under way at once.
-    pub bounds: Arc<Bounds>,
+    pub bounds: Bounds,
     /// Pace of polls.
     pub pace: Pace,
     /// Package files by SHA-256.
-    pub content_dir: Arc<PathBuf>,
+    pub content_dir: PathBuf,
 }
 
 impl App {
@@ -212,7 +212,7 @@ impl Running {
             clock,
             wall_clock: Arc::new(SystemClock),
             passwords: Arc::default(),
-            refreshes: Arc::new(Semaphore::new(REFRESHES)),
+            refreshes: Semaphore::new(REFRESHES),
             closing: CancellationToken::new(),
             control,
             ingest,
@@ -220,10 +220,10 @@ impl Running {
             asking,
             picture,
             catalogue,
-            keys: Arc::new(AgentKeys::new(&secret)),
-            bounds: Arc::new(Bounds::new(config.pool_size)),
+            keys: AgentKeys::new(&secret),
+            bounds: Bounds::new(config.pool_size),
             pace,
-            content_dir: Arc::new(config.content_dir.clone()),
+            content_dir: config.content_dir.clone(),
         }));
         Ok(Self {
             app,

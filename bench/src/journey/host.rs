@@ -47,7 +47,7 @@ impl Host {
     /// # Errors
     /// When it can not be started.
     pub async fn start(postgres: &Postgres, begin: DateTime<Utc>) -> anyhow::Result<Self> {
-        let home = postgres.directory.path().join("server");
+        let home = postgres.home();
         let mut config = Config::load(&Flags {
             data_dir: Some(home.clone()),
             ..Flags::default()

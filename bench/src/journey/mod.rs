@@ -6,7 +6,6 @@ mod host;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -15,25 +14,16 @@ use chrono_tz::Tz;
 use ed25519_dalek::SigningKey;
 use engine::policy::{Preset, StagePolicy, preset};
 use serde_json::{Value, json};
-use server::demo::STEP;
 use server::demo::people::{Someone, text};
+use server::demo::{RINGS, STEP, summary};
 
 use crate::postgres::Postgres;
 use crate::proc;
-use crate::replica::program;
 use fleet::{Enrolment, Fleet};
 use host::Host;
 
 /// What is rolled out: the sequence whose order matters.
 const KB: &str = "KB5086672";
-
-/// The rings and the query of each.
-const RINGS: [(&str, Option<&str>); 4] = [
-    ("Test", Some("tag:test")),
-    ("Pilot", Some("tag:pilot")),
-    ("Limited", Some("tag:limited")),
-    ("Broad", None),
-];
 
 /// Rings soak for so long instead of a day or two, in which a fleet would do nothing but poll.
 const SOAK_HOURS: u32 = 6;
@@ -66,7 +56,7 @@ pub async fn run(postgres: &Postgres, journey: Journey) -> anyhow::Result<String
     let told = Told::play(postgres, &host, journey).await;
     host.stop().await;
     let told = told?;
-    let recount = recount(postgres)?;
+    let recount = postgres.recount().await?;
     told.markdown(postgres, journey, &recount).await
 }
 
@@ -101,7 +91,9 @@ impl Told {
             admin.invite("Anna Novak", &["approver"]).await?,
             admin.invite("Mary Osei", &["approver"]).await?,
         ];
-        let track = track(admin).await?;
+        let track = admin
+            .add_track("Production", "Europe/Berlin", &RINGS)
+            .await?;
         let token = json!({ "track": track, "admission": "let_in", "uses": journey.devices, "expires_in_hours": 24 });
         let token = admin.post("/enrolment-tokens", &token).await?;
         let enrolment = Enrolment {
@@ -249,7 +241,7 @@ impl Stage<'_> {
             }
             self.look()?;
             let rollout = operator.get(&format!("/rollouts/{id}")).await?;
-            let now = stages(&rollout);
+            let now = summary(&rollout);
             if now != told {
                 self.say(started, &now);
                 told = now;
@@ -317,16 +309,6 @@ fn policies() -> BTreeMap<&'static str, StagePolicy> {
     RINGS.into_iter().enumerate().map(policy).collect()
 }
 
-async fn track(admin: &Someone) -> anyhow::Result<String> {
-    let track = json!({ "name": "Production", "time_zone": "Europe/Berlin" });
-    let track = admin.post("/tracks", &track).await?;
-    let id = text(&track, "id")?.to_owned();
-    let rings = RINGS.map(|(name, query)| json!({ "name": name, "query": query }));
-    let rings = Value::from(rings.to_vec());
-    admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
-    Ok(id)
-}
-
 /// Everybody says yes to what waits for them, with the hash of the evidence that was shown.
 async fn approve(rollout: &str, approvers: &[Someone]) -> anyhow::Result<()> {
     for someone in approvers {
@@ -341,31 +323,6 @@ async fn approve(rollout: &str, approvers: &[Someone]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One line: where the rollout stands.
-fn stages(rollout: &Value) -> String {
-    let stages = rollout["stages"].as_array().into_iter().flatten();
-    let stages = stages.map(|s| {
-        let word = |field: &str| s[field].as_str().unwrap_or("?").replace('_', " ");
-        format!("{} {}", word("ring_name"), word("state"))
-    });
-    stages.collect::<Vec<_>>().join(", ")
-}
-
-/// What `ringfence verify recount` says.
-fn recount(postgres: &Postgres) -> anyhow::Result<String> {
-    let output = Command::new(program("ringfence")?)
-        .args(["verify", "recount"])
-        .env("RINGFENCE_DATABASE_URL", &postgres.url)
-        .env(
-            "RINGFENCE_DATA_DIR",
-            postgres.directory.path().join("server"),
-        )
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    ensure!(output.status.success(), "a recount differs: {said}");
-    Ok(said)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]

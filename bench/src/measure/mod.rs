@@ -10,7 +10,6 @@ mod polls;
 mod standing;
 mod telemetry;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use anyhow::{Context, ensure};
 
 use crate::load::tokens::Tokens;
 use crate::load::{self, Outcome, Plan, Source};
-use crate::replica::{Replica, program};
+use crate::replica::Replica;
 use crate::report::Report;
 use crate::world::{Rollout, World};
 
@@ -100,22 +99,9 @@ impl Bench {
     /// Counters equal what the stored events say.
     async fn recount(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
-        let mut verify = Command::new(program("ringfence")?);
-        verify
-            .args(["verify", "recount"])
-            .env("RINGFENCE_DATABASE_URL", &self.world.postgres.url)
-            .env(
-                "RINGFENCE_DATA_DIR",
-                self.world.postgres.directory.path().join("server"),
-            );
-        let output = tokio::task::spawn_blocking(move || verify.output()).await??;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = self.world.postgres.recount().await?;
         self.report
-            .note(format!("`ringfence verify recount`: {}", said.trim()));
-        ensure!(
-            output.status.success(),
-            "a recount of the events differs from the counters"
-        );
+            .note(format!("`ringfence verify recount`: {said}"));
         self.report
             .add("recount", vec![started.elapsed().as_secs_f64()]);
         Ok(())

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ed25519_dalek::SigningKey;
-use serde_json::json;
 use server::auth;
 use server::clock::{Clock, SystemClock};
-use server::demo::people::{Someone, text};
+use server::demo::people::Someone;
 use uuid::Uuid;
 
 use crate::load::tokens::Tokens;
@@ -63,15 +62,17 @@ impl World {
     /// # Errors
     /// When anything fails.
     pub async fn build(postgres: Postgres, devices: i32) -> anyhow::Result<Self> {
-        std::fs::create_dir(home(&postgres))?;
+        std::fs::create_dir(postgres.home())?;
         std::fs::create_dir(content(&postgres))?;
         let (ada, token) = auth::create_admin(&postgres.pool, &SystemClock, ADA).await?;
-        let server = Replica::start(&postgres.url, &home(&postgres))?;
+        let server = Replica::start(&postgres.url, &postgres.home())?;
         let (empty, empty_start) = (server.memory()?, server.started_in);
         let url = format!("http://{}", server.address);
         let admin = Someone::new(ADA, reqwest::Client::new(), &url, token);
-        let fleet = track(&admin, "Fleet").await?;
-        let contest = track(&admin, "Contest").await?;
+        // One ring takes every device.
+        let rings = [("Broad", None)];
+        let fleet = admin.add_track("Fleet", "UTC", &rings).await?.parse()?;
+        let contest = admin.add_track("Contest", "UTC", &rings).await?.parse()?;
         let sequence = publish(&admin, &content(&postgres)).await?;
         server.stop()?;
         let world = Self {
@@ -94,7 +95,7 @@ impl World {
     /// # Errors
     /// When it does not become ready.
     pub fn serve(&mut self) -> anyhow::Result<Replica> {
-        let server = Replica::start(&self.postgres.url, &home(&self.postgres))?;
+        let server = Replica::start(&self.postgres.url, &self.postgres.home())?;
         self.admin = self.admin.at(format!("http://{}", server.address));
         Ok(server)
     }
@@ -105,29 +106,13 @@ impl World {
     /// When the servers' secret can not be read.
     pub fn tokens(&self) -> anyhow::Result<Tokens> {
         let secret =
-            server::secret::ServerSecret::load_or_create(&home(&self.postgres).join("secret"))?;
+            server::secret::ServerSecret::load_or_create(&self.postgres.home().join("secret"))?;
         Tokens::make(&secret, self.devices + CONTESTANTS, SystemClock.now())
     }
 }
 
-/// Where servers keep what is not in the database.
-fn home(postgres: &Postgres) -> PathBuf {
-    postgres.directory.path().join("server")
-}
-
 fn content(postgres: &Postgres) -> PathBuf {
-    home(postgres).join("content")
-}
-
-/// A track whose one ring takes every device.
-async fn track(admin: &Someone, name: &str) -> anyhow::Result<Uuid> {
-    let track = admin
-        .post("/tracks", &json!({ "name": name, "time_zone": "UTC" }))
-        .await?;
-    let id = text(&track, "id")?.to_owned();
-    let rings = json!([{ "name": "Broad" }]);
-    admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
-    Ok(id.parse()?)
+    postgres.home().join("content")
 }
 
 async fn publish(admin: &Someone, content: &Path) -> anyhow::Result<Uuid> {

@@ -19,6 +19,8 @@ use world::World;
 
 pub use clock::{DemoClock, STEP};
 pub use plant::Plant;
+pub use story::summary;
+pub use world::RINGS;
 
 /// Flags of `ringfence demo`.
 #[derive(Debug, Clone, Parser)]

@@ -47,6 +47,27 @@ impl Someone {
         }
     }
 
+    /// Adds a track with these rings, each with its query; returns its id.
+    ///
+    /// # Errors
+    /// When the server says no.
+    pub async fn add_track(
+        &self,
+        name: &str,
+        time_zone: &str,
+        rings: &[(&str, Option<&str>)],
+    ) -> anyhow::Result<String> {
+        let track = json!({ "name": name, "time_zone": time_zone });
+        let track = self.post("/tracks", &track).await?;
+        let id = text(&track, "id")?.to_owned();
+        let rings = rings.iter();
+        let rings: Value = rings
+            .map(|(name, query)| json!({ "name": name, "query": query }))
+            .collect();
+        self.put(&format!("/tracks/{id}/rings"), &rings).await?;
+        Ok(id)
+    }
+
     /// Lets the servers trust what this key signs.
     ///
     /// # Errors

@@ -203,8 +203,9 @@ fn ask(world: &mut World, rollout: &Value) {
     world.asked = open.is_some();
 }
 
-/// One line: where the rollout stands.
-fn summary(rollout: &Value) -> String {
+/// One line: where a rollout stands, as the API tells it.
+#[must_use]
+pub fn summary(rollout: &Value) -> String {
     let stages: Vec<String> = rollout["stages"]
         .as_array()
         .into_iter()

@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum_server::Handle;
 use chrono::{DateTime, TimeZone, Utc};
 use ed25519_dalek::SigningKey;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -31,6 +31,14 @@ const POLL: Poll = Poll {
     idle_s: 3600,
     active_s: 1200,
 };
+
+/// Rings of the story, each with the query of its devices. Tags are those of the scenario.
+pub const RINGS: [(&str, Option<&str>); 4] = [
+    ("Test", Some("tag:test")),
+    ("Pilot", Some("tag:pilot")),
+    ("Limited", Some("tag:limited")),
+    ("Broad", None),
+];
 
 /// The story's world.
 pub struct World {
@@ -149,7 +157,9 @@ impl World {
             options.seed, options.devices
         );
 
-        let track = track(&admin).await?;
+        let track = admin
+            .add_track("Production", "Europe/Berlin", &RINGS)
+            .await?;
         let key = SigningKey::from_bytes(store_key(options.seed).as_bytes());
         admin.trust(&key).await?;
         let token = admin
@@ -265,25 +275,4 @@ fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         Some(Plant::GoodUpdateHalted) => Plant::spoil(scenario),
         _ => Ok(scenario),
     }
-}
-
-async fn track(admin: &Someone) -> anyhow::Result<String> {
-    let track: Value = admin
-        .post(
-            "/tracks",
-            &json!({ "name": "Production", "time_zone": "Europe/Berlin" }),
-        )
-        .await?;
-    let id = track["id"]
-        .as_str()
-        .context("a track without an id")?
-        .to_owned();
-    let rings = json!([
-        { "name": "Test", "query": "tag:test" },
-        { "name": "Pilot", "query": "tag:pilot" },
-        { "name": "Limited", "query": "tag:limited" },
-        { "name": "Broad" },
-    ]);
-    admin.put(&format!("/tracks/{id}/rings"), &rings).await?;
-    Ok(id)
 }

@@ -4,24 +4,24 @@
 //! has no use for: a body to unpack, a timer, an id to quote, a line in the log. Whatever is not this very case goes
 //! the long way, calls that are turned away included, so that they are told in one place.
 
-use axum::body::{Body, HttpBody};
-use axum::http::{Method, Request, Response, header};
-use axum::response::IntoResponse;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use axum::body::HttpBody;
+use axum::http::{Method, Request, header};
+use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use tower_http::request_id::MakeRequestId;
 
 use super::layers::{Dates, NewIds, REQUEST_ID};
 use crate::agent_api::{POLL_PATH, Source, ask_for_poll, source_of_poll};
 use crate::app::App;
 
-/// The answer to an ordinary poll.
-pub(super) enum Answer {
-    /// From memory.
-    Now(Response<Body>),
-    /// From the database.
-    Soon(BoxFuture<'static, Response<Body>>),
-}
+/// The answer to an ordinary poll: from memory now, or from the database soon.
+pub(super) type Answer = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
+
+type Answered = Result<Response, Infallible>;
 
 /// How an ordinary poll is answered; none for every other request.
 pub(super) fn answer<B: HttpBody>(
@@ -39,27 +39,25 @@ pub(super) fn answer<B: HttpBody>(
         return None;
     }
     let now = app.clock.now();
-    match source_of_poll(app, headers, now).ok()? {
+    let call = match source_of_poll(app, headers, now).ok()? {
         Source::Memory(mut response) => {
-            response
-                .headers_mut()
-                .insert(header::DATE, dates.header(now));
-            Some(Answer::Now(response))
+            let headers = response.headers_mut();
+            headers.insert(header::DATE, dates.header(now));
+            return Some(Either::Left(ready(Ok(response))));
         }
-        Source::Database(call) => {
-            let (app, dates) = (app.clone(), dates.clone());
-            let answer = async move {
-                let answered = ask_for_poll(&app, call).await;
-                let failed = answered.is_err();
-                let mut response = answered.into_response();
-                let headers = response.headers_mut();
-                headers.insert(header::DATE, dates.header(app.clock.now()));
-                if let (true, Some(id)) = (failed, NewIds.make_request_id(&Request::new(()))) {
-                    headers.insert(REQUEST_ID, id.into_header_value());
-                }
-                response
-            };
-            Some(Answer::Soon(answer.boxed()))
+        Source::Database(call) => call,
+    };
+    let (app, dates) = (app.clone(), dates.clone());
+    let answer = async move {
+        let answered = ask_for_poll(&app, call).await;
+        let failed = answered.is_err();
+        let mut response = answered.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::DATE, dates.header(app.clock.now()));
+        if let (true, Some(id)) = (failed, NewIds.make_request_id(&Request::new(()))) {
+            headers.insert(REQUEST_ID, id.into_header_value());
         }
-    }
+        Ok(response)
+    };
+    Some(Either::Right(answer.boxed()))
 }

@@ -7,7 +7,7 @@ mod fast_poll;
 mod layers;
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,8 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{future::RouteFuture, get};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
-use futures::FutureExt;
-use futures::future::{BoxFuture, Either, Map};
+use futures::future::Either;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpSocket;
@@ -40,7 +39,6 @@ use crate::config::Config;
 use crate::fleet::FRESH_FOR;
 use crate::http::{Failure, problem};
 use crate::{admin_api, agent_api, store, web};
-use fast_poll::Answer;
 use layers::{Dates, NewIds, REQUEST_ID, Surroundings};
 
 /// A request takes no longer than this; downloads of packages answer at once and stream on.
@@ -87,9 +85,6 @@ impl Front {
     }
 }
 
-/// A poll that waits for the database.
-type Asking = Map<BoxFuture<'static, Response>, fn(Response) -> Result<Response, Infallible>>;
-
 /// One connection's view of the [`Front`].
 #[derive(Clone)]
 struct Connection {
@@ -104,8 +99,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future =
-        Either<Ready<Result<Response, Infallible>>, Either<Asking, RouteFuture<Infallible>>>;
+    type Future = Either<fast_poll::Answer, RouteFuture<Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -116,15 +110,10 @@ where
         if self.served
             && let Some(answer) = fast_poll::answer(&ways.app, &ways.dates, &request)
         {
-            return match answer {
-                Answer::Now(response) => Either::Left(ready(Ok(response))),
-                Answer::Soon(response) => {
-                    Either::Right(Either::Left(response.map(Ok as fn(_) -> _)))
-                }
-            };
+            return Either::Left(answer);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        Either::Right(Either::Right(ways.router.clone().call(request)))
+        Either::Right(ways.router.clone().call(request))
     }
 }
 
