@@ -12,6 +12,7 @@
 //! | Must the rollout stop? | [`halt`] |
 //! | May the next ring open? | [`gate`], [`approval`] |
 //! | What happens to a rollout now? | [`decide`](decide::decide()) |
+//! | What would a bad update harm, and how long does a good one take? | [`simulation`] |
 
 pub mod admission;
 pub mod approval;
@@ -25,6 +26,7 @@ pub mod ids;
 pub mod policy;
 pub mod ring;
 pub mod rollout;
+pub mod simulation;
 pub mod stage;
 pub mod words;
 

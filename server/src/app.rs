@@ -12,9 +12,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::agent_api::asking::{Answering, Asking};
+use crate::agent_api::asking::Answering;
+use crate::agent_api::enrolling::Enrolling;
 use crate::agent_api::keys::AgentKeys;
+use crate::agent_api::nonces::Spending;
 use crate::auth::Passwords;
+use crate::batcher::Batcher;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::control::{Control, IngestHealth};
@@ -73,7 +76,11 @@ pub struct Handles {
     /// Where permits come from.
     pub permits: Permits,
     /// Where polls ask that memory can not answer.
-    pub asking: Asking,
+    pub asking: Batcher<Answering>,
+    /// Where devices enrol.
+    pub enrolling: Batcher<Enrolling>,
+    /// Where nonces of token requests are spent.
+    pub spending: Batcher<Spending>,
     /// What polls read.
     pub picture: Arc<Picture>,
     /// Sequences by digest.
@@ -187,7 +194,15 @@ impl Running {
             catalogue: Arc::clone(&catalogue),
             clock: Arc::clone(&clock),
         };
-        let (asking, answers) = Asking::start(answering, &stop);
+        let (asking, answers) = Batcher::start(answering, &stop);
+        let enrolling = Enrolling {
+            pool: pool.clone(),
+            picture: Arc::clone(&picture),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+        };
+        let (enrolling, enrolments) = Batcher::start(enrolling, &stop);
+        let (spending, spent) = Batcher::start(Spending { pool: pool.clone() }, &stop);
         let drivers = Drivers {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
@@ -206,7 +221,7 @@ impl Running {
             tokio::spawn(drivers.follow_outcomes(stop.clone())),
         ];
         let mut front = lanes;
-        front.extend([granting, answers]);
+        front.extend([granting, answers, enrolments, spent]);
         let app = App(Arc::new(Handles {
             pool,
             clock,
@@ -218,6 +233,8 @@ impl Running {
             ingest,
             permits,
             asking,
+            enrolling,
+            spending,
             picture,
             catalogue,
             keys: AgentKeys::new(&secret),

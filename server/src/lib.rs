@@ -4,6 +4,7 @@ pub mod admin_api;
 pub mod agent_api;
 pub mod app;
 pub mod auth;
+pub mod batcher;
 pub mod cli;
 pub mod clock;
 pub mod config;

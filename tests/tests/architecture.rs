@@ -74,6 +74,7 @@ const RULES: &[Rule] = &[
             "verify",
             "views",
             "operations",
+            "batcher",
             "clock",
             "error",
             "secret",

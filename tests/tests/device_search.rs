@@ -159,7 +159,7 @@ async fn fleet(conn: &mut PgConnection, dice: &mut Dice, n: usize) -> Vec<Device
             inventory_digest: Vec::new(),
             enrolled_at: now,
         };
-        device.device_no = devices::add(&mut *conn, &device, now).await.unwrap();
+        device.device_no = devices::add(&mut *conn, &[&device], now).await.unwrap()[0];
         fleet.push(device);
     }
     fleet

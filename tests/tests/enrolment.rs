@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
+
 use agent_protocol::{EnrolAnswer, EnrolRequest, EnrolStatus, Inventory};
 use chrono::TimeDelta;
 use server::registry;
@@ -123,6 +125,31 @@ async fn a_counted_token_is_not_used_more_often_by_many_at_once() {
     let answers = futures::future::join_all(requests.iter().map(|r| post(&lab, r))).await;
     assert_eq!(answers.iter().filter(|a| a.status == 200).count(), 3);
     assert_eq!(devices(&lab).await, 3);
+}
+
+#[tokio::test]
+async fn a_herd_shares_transactions_and_one_mistake_spoils_nothing() {
+    let lab = Lab::start().await;
+    let mut requests = Vec::new();
+    for i in 0..40 {
+        let token = if i == 7 { "guess" } else { TOKEN };
+        requests.push(request(&lab, token, lab.machine("x")).await);
+    }
+    let answers = futures::future::join_all(requests.iter().map(|r| post(&lab, r))).await;
+    for (i, answer) in answers.iter().enumerate() {
+        let expected = if i == 7 { 409 } else { 200 };
+        assert_eq!(answer.status, expected, "{i}: {}", answer.text());
+    }
+    let enrolled = answers.iter().filter(|a| a.status == 200);
+    let ids: HashSet<Uuid> = enrolled
+        .map(|a| a.json::<EnrolAnswer>().device_id)
+        .collect();
+    assert_eq!((ids.len(), devices(&lab).await), (39, 39));
+    let audited = "SELECT count(DISTINCT subject) FROM audit WHERE action = $1";
+    assert_eq!(lab.number(audited, "device_enrolled").await, 39);
+    let transactions = "SELECT count(DISTINCT xmin::text) FROM device WHERE $1 <> ''";
+    let transactions = lab.number(transactions, "x").await;
+    assert!(transactions < 30, "{transactions} transactions for 39 devices");
 }
 
 #[tokio::test]

@@ -13,20 +13,31 @@ const COMMANDS: [&str; 4] = ["run", "soak", "rollout", "show"];
 pub fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let bindir = setup::run()?;
     let crates = ["-p", "server", "-p", "agent", "-p", "bench"];
+    release("ringfence-bench", &crates, |bench| {
+        if !arguments
+            .first()
+            .is_some_and(|a| COMMANDS.iter().any(|c| a == c))
+        {
+            bench.arg("run");
+        }
+        bench.args(arguments).env("PG_BINDIR", bindir);
+    })
+}
+
+/// Builds crates for release and runs a program of theirs in the repository's root.
+pub fn release(
+    program: &str,
+    crates: &[&str],
+    arrange: impl FnOnce(&mut Command),
+) -> Result<ExitCode> {
     let built = process::run(process::cargo().args(["build", "--release"]).args(crates))?;
     if !built.success() {
         return Ok(process::exit_code(built));
     }
-    let mut bench = Command::new(target().join("release").join("ringfence-bench"));
-    bench.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    if !arguments
-        .first()
-        .is_some_and(|a| COMMANDS.iter().any(|c| a == c))
-    {
-        bench.arg("run");
-    }
-    let status = process::run(bench.args(arguments).env("PG_BINDIR", bindir))?;
-    Ok(process::exit_code(status))
+    let mut program = Command::new(target().join("release").join(program));
+    program.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    arrange(&mut program);
+    Ok(process::exit_code(process::run(&mut program)?))
 }
 
 /// Where cargo puts what it builds.

@@ -1,4 +1,4 @@
-//! Set-up and chores: `cargo xtask demo | test | bench | prepare | invariants`. Nothing of the product is in here.
+//! Set-up and chores: `cargo xtask demo | test | bench | harm | prepare | invariants`. Nothing of the product is in here.
 //!
 //! A person who has Rust needs nothing else: PostgreSQL is installed where it is missing, and started
 //! where it is needed.
@@ -13,6 +13,7 @@ mod bench;
 mod cluster;
 mod demo;
 mod document;
+mod harm;
 mod invariants;
 mod prepare;
 mod process;
@@ -51,6 +52,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Play bad and good updates on the product's rules: devices harmed before the halt, false halts, hours, against their bars
+    Harm {
+        /// Passed on: `--runs R`, `--seed S`, `--only PART_OF_A_NAME`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// For maintainers who have changed a query or a migration: refresh `.sqlx`
     Prepare,
     /// Write `docs/invariants.md` anew from `docs/domain.md` and the names of the tests
@@ -62,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Demo { arguments } => demo::run(&arguments),
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Harm { arguments } => harm::run(&arguments),
         Chore::Prepare => prepare::run(),
         Chore::Invariants => document::run(),
     };

@@ -1,5 +1,7 @@
 //! Before anything is installed: the manifest, the device's own plan, and the files.
 
+use std::sync::Arc;
+
 use agent_protocol::{EventKind, Order};
 use servicing::{ManifestError, Planned, SignedManifest, plan};
 
@@ -78,7 +80,7 @@ impl Core {
                 .insert(manifest.sequence.kb, manifest.counter);
             if let Some(job) = &mut state.job {
                 job.expires_at = Some(manifest.expires_at);
-                job.sequence = Some(manifest.sequence);
+                job.sequence = Some(Arc::new(manifest.sequence));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What outlives a power loss: identity, spool and the job in hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use agent_protocol::{EnrolStatus, Event, PublisherKey, RemediationAction, Settings};
 use chrono::{DateTime, Utc};
@@ -97,7 +98,7 @@ pub struct Job {
     /// Content digest, hex.
     pub digest: String,
     /// The sequence, once its manifest was verified.
-    pub sequence: Option<Sequence>,
+    pub sequence: Option<Arc<Sequence>>,
     /// When the manifest expires: no first step after that.
     pub expires_at: Option<DateTime<Utc>>,
     /// The device's own plan.

@@ -26,7 +26,6 @@ pub(super) struct Member {
     errands: VecDeque<Errand>,
     born: DateTime<Utc>,
     resolution: TimeDelta,
-    due: Option<DateTime<Utc>>,
     /// A batch that the network delivers again after the next one.
     held_back: Option<Request>,
     starts: u64,
@@ -55,18 +54,13 @@ impl Member {
             errands: errands.into(),
             born,
             resolution: TimeDelta::seconds(scenario.time.resolution_s.into()),
-            due: Some(born),
             held_back: None,
             starts: 0,
         }
     }
 
-    pub(super) fn due(&self) -> Option<DateTime<Utc>> {
-        self.due
-    }
-
-    /// Do everything that can be done at this time.
-    pub(super) async fn work(&mut self, now: DateTime<Utc>, http: &Http) {
+    /// Do everything that can be done at this time; when there is something to do again.
+    pub(super) async fn work(&mut self, now: DateTime<Utc>, http: &Http) -> Option<DateTime<Utc>> {
         self.agent.platform.set_time(now);
         loop {
             match self.agent.platform.outage() {
@@ -98,7 +92,7 @@ impl Member {
                 break;
             }
         }
-        self.due = self.next_due(now);
+        self.next_due(now)
     }
 
     /// The agent comes up with the machine; what it had only in memory is gone.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use servicing::{Build, Facts, HResult, KbNumber, Ledger, Step};
+use sha2::Sha256;
 
 use machine::exit_code;
 
@@ -56,12 +57,19 @@ pub struct SimulatedDevice {
     boots: u32,
     rollback: Option<HResult>,
     rolls_back: Option<HResult>,
-    files: HashMap<String, Vec<u8>>,
+    files: HashMap<String, OnDisk>,
     work: Option<(DateTime<Utc>, Work)>,
     outage: Option<Outage>,
     /// Questions asked so far, so that each gets new dice.
     attempts: u64,
     questions: u64,
+}
+
+/// A package on disk. Its bytes are not kept, only what is asked of them: a fleet has a million of these.
+#[derive(Debug, Default)]
+struct OnDisk {
+    bytes: u64,
+    hash: Sha256,
 }
 
 /// What is under way.

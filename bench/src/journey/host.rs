@@ -19,11 +19,11 @@ use tokio::task::JoinHandle;
 use crate::postgres::Postgres;
 use crate::world::ADA;
 
-/// Every twelve hours, and every two while a rollout is active for a device. At the usual quarter of an hour a fleet polls a
+/// Once a day, and every three hours while a rollout is active for a device. At the usual quarter of an hour a fleet polls a
 /// hundred million times a day; how fast polls are is measured elsewhere.
 const POLL: Poll = Poll {
-    idle_s: 43_200,
-    active_s: 7_200,
+    idle_s: 86_400,
+    active_s: 10_800,
 };
 
 /// A running server.

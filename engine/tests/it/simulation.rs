@@ -1,174 +1,123 @@
-//! Small simulations on the engine's own code, with fixed seeds. The large ones with the published bars run as a
-//! benchmark; these notice when the arithmetic and the growth no longer fit together.
+//! Small simulations on the rules, with fixed seeds. `cargo xtask harm` plays the large ones with the published bars; these
+//! notice when the arithmetic and the growth no longer fit together.
 
-use std::collections::BTreeMap;
-
-use engine::admission::{Admission, Asker, NotAdmitted, admit};
-use engine::evidence::{Cohort, CohortKind, Counts, Evidence};
-use engine::ids::CohortId;
 use engine::policy::{Growth, Limits};
+use engine::simulation::{
+    Course, Fault, Fleet, Habits, Ring, ServiceOutage, SilentTime, Symptom, Victims, play,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
-/// A linear congruential generator: enough randomness for a test, the same on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        f64::from(u32::try_from(self.0 >> 32).unwrap()) / f64::from(u32::MAX)
+fn ring(devices: u32) -> Ring {
+    Ring {
+        fleet: Fleet::of(devices),
+        habits: Habits::default(),
+        fault: None,
+        growth: Growth::Standard,
+        limits: Limits::default(),
+        patience: 30 * 24 * 60,
     }
 }
 
-const MODELS: i16 = 50;
-
-struct Outcome {
-    harmed: u64,
-    halted: bool,
-    rounds: u32,
-}
-
-/// Devices ask each round, and what was granted ends in the round after: `rate` says how often a model fails.
-fn roll_out(devices: i32, growth: Growth, seed: u64, rate: impl Fn(i16) -> f64) -> Outcome {
-    let mut dice = Dice(seed);
-    let cohort = |id: i16| Cohort {
-        kind: CohortKind::Model,
-        value: format!("Model {id}"),
-        counts: Counts::default(),
-    };
-    let mut evidence = Evidence {
-        cohorts: (1..=MODELS).map(|id| (CohortId(id), cohort(id))).collect(),
-        ..Evidence::default()
-    };
-    let model = |device: i32| i16::try_from(device % i32::from(MODELS)).unwrap() + 1;
-    let mut caps = BTreeMap::new();
-    let mut left: Vec<i32> = (0..devices).collect();
-    let mut in_flight: Vec<i32> = Vec::new();
-    let mut rounds = 0;
-    while (!left.is_empty() || !in_flight.is_empty()) && rounds < 500 {
-        rounds += 1;
-        for device in std::mem::take(&mut in_flight) {
-            let failed = dice.roll() < rate(model(device));
-            count(&mut evidence, model(device), |c| {
-                c.resolved += 1;
-                if failed { c.failed += 1 } else { c.ok += 1 }
-            });
-        }
-        let askers: Vec<Asker> = left
-            .iter()
-            .map(|device| Asker {
-                device_no: *device,
-                cohorts: vec![CohortId(model(*device))],
-                restart_in_s: 60,
-                rank: u64::from(device.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            })
-            .collect();
-        let admission = Admission {
-            evidence: &evidence,
-            caps: &caps,
-            growth,
-            limits: Limits::default(),
-            ring_size: u64::from(devices.unsigned_abs()),
-            unresolved: evidence.all.started - evidence.all.resolved,
-            cleared: &[],
-            today: 0,
-        };
-        match admit(&admission, &askers) {
-            Err(NotAdmitted::Halt(_)) => {
-                return Outcome {
-                    harmed: evidence.all.failed,
-                    halted: true,
-                    rounds,
-                };
-            }
-            Ok(admitted) => {
-                caps = admitted.caps;
-                for device in &admitted.granted {
-                    count(&mut evidence, model(*device), |c| c.started += 1);
-                }
-                left.retain(|device| !admitted.granted.contains(device));
-                in_flight = admitted.granted;
-            }
-        }
-    }
-    Outcome {
-        harmed: evidence.all.failed,
-        halted: false,
-        rounds,
+fn bad(devices: u32, victims: Victims, share: f64, symptom: Symptom) -> Ring {
+    Ring {
+        fault: Some(Fault {
+            victims,
+            share,
+            symptom,
+        }),
+        ..ring(devices)
     }
 }
 
-fn count(evidence: &mut Evidence, model: i16, change: impl Fn(&mut Counts)) {
-    change(&mut evidence.all);
-    change(&mut evidence.cohorts.get_mut(&CohortId(model)).unwrap().counts);
+fn courses(ring: &Ring, runs: u64) -> Vec<Course> {
+    (0..runs)
+        .map(|seed| play(ring, &mut ChaCha8Rng::seed_from_u64(seed)))
+        .collect()
+}
+
+fn halted(courses: &[Course]) -> usize {
+    courses.iter().filter(|c| c.halted_at.is_some()).count()
+}
+
+fn harmed(courses: &[Course]) -> u64 {
+    courses.iter().map(|c| c.harmed).sum()
+}
+
+#[test]
+fn the_same_dice_play_the_same_course() {
+    let ring = bad(600, Victims::All, 0.1, Symptom::Hangs);
+    assert_eq!(courses(&ring, 3), courses(&ring, 3));
 }
 
 #[test]
 fn a_good_update_reaches_everyone_and_is_hardly_ever_halted() {
-    let runs = 150;
-    let outcomes: Vec<Outcome> = (0..runs)
-        .map(|seed| roll_out(600, Growth::Standard, seed, |_| 0.01))
-        .collect();
-    let halted = outcomes.iter().filter(|o| o.halted).count();
-    assert!(halted <= 3, "{halted} of {runs} good rollouts were halted");
-    let slow = outcomes
-        .iter()
-        .filter(|o| !o.halted && o.rounds > 60)
-        .count();
-    assert_eq!(slow, 0, "doubling takes few generations");
+    let courses = courses(&ring(600), 100);
+    assert!(halted(&courses) <= 2, "{} of 100", halted(&courses));
+    for course in courses.iter().filter(|c| c.halted_at.is_none()) {
+        assert_eq!((course.started, course.harmed), (600, 0));
+        let hours = course.done_at.unwrap() / 60;
+        assert!(hours <= 48, "doubling takes few generations: {hours} h");
+    }
 }
 
 #[test]
-fn an_update_that_fails_everywhere_harms_a_handful() {
-    for seed in 0..20 {
-        let outcome = roll_out(2000, Growth::Standard, seed, |_| 1.0);
-        assert!(
-            outcome.halted && outcome.harmed <= 3,
-            "{} harmed",
-            outcome.harmed
-        );
+fn an_update_that_fails_everywhere_harms_two() {
+    for symptom in [Symptom::Reports, Symptom::Hangs] {
+        for course in courses(&bad(2_000, Victims::All, 1.0, symptom), 20) {
+            assert!(course.halted_at.is_some() && course.harmed <= 3, "{course:?}");
+        }
     }
 }
 
 #[test]
 fn one_bad_model_of_fifty_is_stopped_before_it_spreads() {
-    let outcomes: Vec<Outcome> = (0..30)
-        .map(|seed| {
-            roll_out(2000, Growth::Standard, seed, |model| {
-                if model == 7 { 1.0 } else { 0.0 }
-            })
-        })
-        .collect();
-    assert!(outcomes.iter().all(|o| o.halted));
-    let harmed: u64 = outcomes.iter().map(|o| o.harmed).sum();
-    assert!(harmed <= 30 * 5, "{harmed} of 40 devices each in 30 runs");
+    let courses = courses(&bad(2_000, Victims::OneModel, 1.0, Symptom::Reports), 30);
+    assert_eq!(halted(&courses), 30);
+    assert!(harmed(&courses) <= 30 * 5, "{} of 40 devices each", harmed(&courses));
 }
 
 #[test]
 fn a_fifth_of_all_devices_failing_is_noticed_early() {
-    let runs: u32 = 60;
-    let outcomes: Vec<Outcome> = (0..runs)
-        .map(|seed| roll_out(2000, Growth::Standard, u64::from(seed), |_| 0.2))
-        .collect();
-    assert!(outcomes.iter().all(|o| o.halted));
-    let harmed: u32 = outcomes
-        .iter()
-        .map(|o| u32::try_from(o.harmed).unwrap())
-        .sum();
-    assert!(
-        f64::from(harmed) / f64::from(runs) <= 8.0,
-        "{harmed} in {runs} runs"
-    );
+    let courses = courses(&bad(2_000, Victims::All, 0.2, Symptom::Reports), 60);
+    assert_eq!(halted(&courses), 60);
+    assert!(harmed(&courses) <= 60 * 8, "{} in 60 runs", harmed(&courses));
 }
 
 #[test]
 fn cautious_growth_is_no_less_safe_and_still_ends() {
-    let outcome = roll_out(600, Growth::Cautious, 1, |_| 0.0);
-    assert!(
-        !outcome.halted && outcome.rounds < 60,
-        "{} rounds",
-        outcome.rounds
-    );
-    assert!(roll_out(600, Growth::Cautious, 1, |_| 1.0).harmed <= 3);
+    let cautious = |ring: Ring| Ring {
+        growth: Growth::Cautious,
+        ..ring
+    };
+    assert!(courses(&cautious(ring(600)), 1)[0].done_at.is_some());
+    let all = cautious(bad(600, Victims::All, 1.0, Symptom::Reports));
+    assert!(courses(&all, 1)[0].harmed <= 3);
+}
+
+#[test]
+fn an_outage_of_six_hours_with_hundreds_under_way_halts_nothing_and_hangs_nobody() {
+    let mut ring = ring(3_000);
+    ring.habits.failure_rate = 0.0;
+    ring.habits.service_outage = Some(ServiceOutage {
+        under_way: 500,
+        lasts: 360,
+    });
+    for course in courses(&ring, 5) {
+        assert_eq!((course.halted_at, course.started), (None, 3_000));
+    }
+}
+
+#[test]
+fn a_good_fleet_of_which_a_part_is_switched_off_over_a_weekend_is_not_halted() {
+    let mut ring = ring(3_000);
+    ring.habits.failure_rate = 0.0;
+    ring.habits.off = Some(SilentTime {
+        share: 0.05,
+        from: 6 * 60,
+        to: 68 * 60,
+    });
+    for course in courses(&ring, 10) {
+        assert_eq!((course.halted_at, course.started), (None, 3_000));
+    }
 }

@@ -1,7 +1,7 @@
 //! `GET /enroll/nonce` and `POST /enroll`.
 
 use agent_protocol::{
-    EnrolAnswer, EnrolRequest, EnrolStatus, Nonce, PublisherKey, Settings, enrolment_message,
+    EnrolAnswer, EnrolRequest, EnrolStatus, Nonce, Settings, enrolment_message,
 };
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use servicing::Sha256;
-use sqlx::PgConnection;
 
 use super::keys::NONCE_LASTS;
 use super::room::{StrangersRoom, busy};
@@ -18,7 +17,6 @@ use crate::error::OpError;
 use crate::http::{Body, Failure};
 use crate::registry::{self, EnrolmentInput};
 use crate::store::devices::DeviceStatus;
-use crate::store::sequences;
 
 /// Hands out a nonce.
 pub async fn nonce(State(app): State<App>) -> Json<Nonce> {
@@ -79,10 +77,7 @@ pub async fn enrol(
         agent_version: request.agent_version,
         inventory: registry::parse(&request.inventory)?,
     };
-    let _place = app.bounds.calls.enter().await.map_err(busy)?;
-    let device = registry::enrol(&app.pool, &app.catalogue, &app.picture, input, now)
-        .await?
-        .device;
+    let (device, publisher_keys) = app.enrolling.ask(input).await.map_err(busy)??;
     Ok(Json(EnrolAnswer {
         device_id: device.id,
         incarnation: u32::try_from(device.incarnation).map_err(anyhow::Error::from)?,
@@ -91,7 +86,7 @@ pub async fn enrol(
         } else {
             EnrolStatus::AwaitingApproval
         },
-        publisher_keys: publisher_keys(&mut *app.pool.acquire().await?).await?,
+        publisher_keys: publisher_keys.to_vec(),
         settings: Settings {
             poll_after_s: app.pace.idle_s,
             heartbeat_s: 600,
@@ -101,15 +96,4 @@ pub async fn enrol(
 
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
-}
-
-async fn publisher_keys(conn: &mut PgConnection) -> Result<Vec<PublisherKey>, OpError> {
-    let keys = sequences::keys(conn).await?;
-    Ok(keys
-        .into_iter()
-        .map(|k| PublisherKey {
-            key_id: k.key_id,
-            public_key: URL_SAFE_NO_PAD.encode(k.public_key),
-        })
-        .collect())
 }

@@ -3,10 +3,12 @@
 pub mod asking;
 mod content;
 mod enrol;
+pub mod enrolling;
 mod events;
 mod identity;
 mod inventory;
 pub mod keys;
+pub mod nonces;
 mod orders;
 mod permits;
 mod poll;

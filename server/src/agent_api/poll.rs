@@ -11,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use rand::RngExt;
 
+use super::asking::Question;
 use super::identity::AgentCall;
 use super::orders;
+use super::room::busy;
 use crate::app::App;
 use crate::fleet::Glance;
 use crate::http::Failure;
@@ -58,9 +60,13 @@ pub fn source(app: &App, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Sour
 /// The answer that needs the database.
 ///
 /// # Errors
-/// As [`Asking::ask`](super::asking::Asking::ask).
+/// [`Failure::Unavailable`] where too many ask or it takes too long; [`Failure::Unauthorized`] for a device that is gone.
 pub async fn ask(app: &App, call: AgentCall) -> Result<Response, Failure> {
-    let assignment = app.asking.ask(call.device_no, call.glance).await?;
+    let question = Question {
+        device_no: call.device_no,
+        glance: call.glance,
+    };
+    let assignment = app.asking.ask(question).await.map_err(busy)??;
     let idle = matches!(assignment.order, Order::Nothing);
     let response = Json(assignment).into_response();
     Ok(dressed(app, response, etag(&call.glance), idle))

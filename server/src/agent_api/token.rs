@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::identity::fresh;
 use super::keys::TOKEN_LASTS;
+use super::nonces::Nonce;
 use super::room::{StrangersRoom, busy};
 use crate::app::App;
 use crate::http::{Body, Failure};
 use crate::store::devices::{self, DeviceStatus};
-use crate::store::enrolment;
 
 /// Longest life of an assertion, seconds.
 const ASSERTION_LASTS: i64 = 600;
@@ -45,18 +45,17 @@ pub async fn issue(
     let claimed = jsonwebtoken::dangerous::insecure_decode::<Assertion>(&request.assertion)
         .map_err(|_| WRONG)?
         .claims;
-    let _place = app.bounds.calls.enter().await.map_err(busy)?;
-    let mut conn = app.pool.acquire().await?;
-    let device = devices::by_id(&mut conn, claimed.iss).await?.ok_or(WRONG)?;
+    let device = {
+        let _place = app.bounds.calls.enter().await.map_err(busy)?;
+        devices::credentials(&mut *app.pool.acquire().await?, claimed.iss).await?
+    };
+    let device = device.ok_or(WRONG)?;
     let assertion = verify(&request.assertion, &device.public_key, now).ok_or(WRONG)?;
-    let expires_at = app.keys.check_nonce(&assertion.nonce, now).ok_or(WRONG)?;
-    if !enrolment::spend_nonce(
-        &mut conn,
-        Sha256::of(assertion.nonce.as_bytes()).as_bytes(),
-        expires_at,
-    )
-    .await?
-    {
+    let nonce = Nonce {
+        hash: *Sha256::of(assertion.nonce.as_bytes()).as_bytes(),
+        expires_at: app.keys.check_nonce(&assertion.nonce, now).ok_or(WRONG)?,
+    };
+    if !app.spending.ask(nonce).await.map_err(busy)? {
         return Err(WRONG);
     }
     match device.status {

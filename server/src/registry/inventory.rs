@@ -210,9 +210,14 @@ pub(super) async fn ring_of(
     facts: &Facts,
     host_name: &str,
 ) -> anyhow::Result<Option<Uuid>> {
-    tracks::share(&mut *conn, track).await?;
-    let rules = rules(&tracks::rings(conn, track).await?)?;
+    let rules = rules_of(conn, track).await?;
     Ok(placed(&rules, track, id, pin, facts, host_name))
+}
+
+/// The rules of a track's rings. They stay as they are until the transaction ends.
+pub(super) async fn rules_of(conn: &mut PgConnection, track: Uuid) -> anyhow::Result<Vec<RingRule>> {
+    tracks::share(&mut *conn, track).await?;
+    rules(&tracks::rings(conn, track).await?)
 }
 
 /// Rules of rings, in their order.
@@ -288,7 +293,7 @@ pub async fn update(
         ..before.clone()
     };
     devices::save(&mut tx, &after).await?;
-    population::delta(&mut tx, catalogue, Some(&before), &after).await?;
+    population::delta(&mut tx, catalogue, &[(Some(&before), &after)]).await?;
     let announced = changes::announce_devices(&mut tx, &[device_no], true).await?;
     tx.commit().await?;
     for (_, n, device_nos) in announced {

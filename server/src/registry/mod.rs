@@ -4,8 +4,10 @@ mod enrol;
 mod inventory;
 mod population;
 mod rings;
+mod status;
 
-pub use enrol::{Enrolled, EnrolmentInput, admit, enrol, revoke};
+pub use enrol::{EnrolmentInput, enrol, names};
 pub use inventory::{ParsedInventory, digest_of, parse, update};
 pub use population::{class_of, open as open_population, preview as preview_population};
 pub use rings::{NewRings, Preview, RingInput, define, pin, preview};
+pub use status::{admit, revoke};

@@ -1,5 +1,7 @@
 //! Denominators: of which class a device is for a rollout, and how a change of the device changes the counts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use servicing::{Build, Facts, Ledger, Planned, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -84,7 +86,8 @@ fn class_of_group(sequence: &Sequence, group: &populations::Group) -> anyhow::Re
     Ok(class_of(sequence, &group_facts(group)?))
 }
 
-/// Changes the populations of the device's track when the device becomes `after`. A device that started a content once
+/// Changes the populations of devices' tracks when each becomes what stands second; none stands before one that is new.
+/// A device that started a content once
 /// stays targeted for it where it was, also when it moves or is revoked: it is in the denominator for ever. One that
 /// comes from another track was revoked there, and counted no more.
 ///
@@ -93,34 +96,56 @@ fn class_of_group(sequence: &Sequence, group: &populations::Group) -> anyhow::Re
 pub(super) async fn delta(
     conn: &mut PgConnection,
     catalogue: &Catalogue,
-    before: Option<&Device>,
-    after: &Device,
+    devices: &[(Option<&Device>, &Device)],
 ) -> anyhow::Result<()> {
     let mut changes = populations::Changes::new();
-    tracks::share(&mut *conn, after.track_id).await?;
-    for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(after, 1)]) {
-        if device.status != DeviceStatus::Admitted {
-            continue;
-        }
-        for kept in populations::kept(&mut *conn, device.track_id).await? {
-            let device_no = device.device_no;
-            if (kept.listed && !populations::is_listed(&mut *conn, kept.rollout, device_no).await?)
-                || populations::has_started(&mut *conn, device_no, &kept).await?
-            {
+    let tracks: BTreeSet<Uuid> = devices.iter().map(|(_, after)| after.track_id).collect();
+    let mut kept = BTreeMap::new();
+    for track in tracks {
+        tracks::share(&mut *conn, track).await?;
+        kept.insert(track, populations::kept(&mut *conn, track).await?);
+    }
+    for (before, after) in devices {
+        let is_new = before.is_none();
+        for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(*after, 1)]) {
+            if device.status != DeviceStatus::Admitted {
                 continue;
             }
-            let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
-                continue;
-            };
-            let class = class_of(&sequence, &device.facts);
-            // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
-            let pinned = populations::pinned_in(&mut *conn, kept.rollout, device_no).await?;
-            let ring = pinned.unwrap_or(device.ring_id);
-            *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+            for kept in kept.get(&device.track_id).into_iter().flatten() {
+                // What is new is listed nowhere and has begun nothing.
+                let counted = if is_new {
+                    (!kept.listed).then_some(device.ring_id)
+                } else {
+                    counted_in(&mut *conn, kept, device).await?
+                };
+                let Some(ring) = counted else { continue };
+                let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
+                    continue;
+                };
+                let class = class_of(&sequence, &device.facts);
+                *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+            }
         }
     }
     populations::apply(conn, &changes).await?;
     Ok(())
+}
+
+/// The ring in which a device counts for a rollout by what it is; none where it does not, or counts there for ever.
+async fn counted_in(
+    conn: &mut PgConnection,
+    kept: &populations::Kept,
+    device: &Device,
+) -> anyhow::Result<Option<Uuid>> {
+    let device_no = device.device_no;
+    if (kept.listed && !populations::is_listed(&mut *conn, kept.rollout, device_no).await?)
+        || populations::has_started(&mut *conn, device_no, kept).await?
+    {
+        return Ok(None);
+    }
+    // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
+    let pinned = populations::pinned_in(conn, kept.rollout, device_no).await?;
+    Ok(Some(pinned.unwrap_or(device.ring_id)))
 }
 
 /// Changes the populations of a track for devices that moved to other rings of it, as they are now. Callers keep the

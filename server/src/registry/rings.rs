@@ -408,7 +408,7 @@ pub async fn pin(
         ..before.clone()
     };
     devices::save(&mut tx, &after).await?;
-    population::delta(&mut tx, catalogue, Some(&before), &after).await?;
+    population::delta(&mut tx, catalogue, &[(Some(&before), &after)]).await?;
     changes::announce_devices(&mut tx, &[after.device_no], true).await?;
     let entry = audit::Entry {
         at: now,

@@ -83,6 +83,19 @@ fn digest(n: i64, prev: &[u8], entry: &Entry) -> [u8; 32] {
     *Sha256::of(&text).as_bytes()
 }
 
+/// Columns of entries that are appended together.
+#[derive(Default)]
+struct Rows<'a> {
+    ns: Vec<i64>,
+    ats: Vec<DateTime<Utc>>,
+    actors: Vec<Option<Uuid>>,
+    actions: Vec<&'a str>,
+    subjects: Vec<&'a str>,
+    bodies: Vec<&'a Value>,
+    prev_hashes: Vec<Vec<u8>>,
+    hashes: Vec<Vec<u8>>,
+}
+
 /// Appends an entry in the caller's transaction; returns its number. The head row is locked to its end, so take this lock
 /// last.
 ///
@@ -101,17 +114,27 @@ pub async fn append_all(conn: &mut PgConnection, entries: &[Entry]) -> sqlx::Res
         .fetch_one(&mut *conn)
         .await?;
     let (mut n, mut last) = (head.n, head.hash);
+    let mut rows = Rows::default();
     for entry in entries {
         n += 1;
-        let hash = digest(n, &last, entry);
-        sqlx::query!(
-            "INSERT INTO audit (n, at, actor, action, subject, body, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            n, entry.at, entry.actor, entry.action, entry.subject, entry.body, last, &hash[..],
-        )
-        .execute(&mut *conn)
-        .await?;
-        last = hash.to_vec();
+        let hash = digest(n, &last, entry).to_vec();
+        rows.ns.push(n);
+        rows.ats.push(entry.at);
+        rows.actors.push(entry.actor);
+        rows.actions.push(&entry.action);
+        rows.subjects.push(&entry.subject);
+        rows.bodies.push(&entry.body);
+        rows.prev_hashes.push(std::mem::replace(&mut last, hash.clone()));
+        rows.hashes.push(hash);
     }
+    sqlx::query!(
+        "INSERT INTO audit (n, at, actor, action, subject, body, prev_hash, hash)
+         SELECT * FROM UNNEST($1::bigint[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[], $8::bytea[])",
+        &rows.ns, &rows.ats, &rows.actors as &[Option<Uuid>], &rows.actions as &[&str], &rows.subjects as &[&str],
+        &rows.bodies as &[&Value], &rows.prev_hashes, &rows.hashes,
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!("UPDATE audit_head SET n = $1, hash = $2", n, last)
         .execute(conn)
         .await?;

@@ -1,6 +1,6 @@
 //! The dictionary of cohort values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::evidence::CohortKind;
 use engine::ids::TrackId;
@@ -60,39 +60,79 @@ pub async fn of_track(conn: &mut PgConnection, track: TrackId) -> sqlx::Result<V
 /// # Errors
 /// When the database fails.
 pub async fn of(conn: &mut PgConnection, facts: &Facts) -> anyhow::Result<Vec<i16>> {
-    let values = values(facts)?;
-    let kinds: Vec<String> = KINDS.iter().map(word).collect::<anyhow::Result<_>>()?;
-    let mut found = lookup(&mut *conn, &kinds, &values).await?;
-    if found.len() < KINDS.len() {
-        // Only what is missing: an id is spent for every row that is tried, and there are 32,767.
-        sqlx::query!(
-            "INSERT INTO cohort (kind, value) SELECT k.kind, k.value FROM UNNEST($1::text[], $2::text[]) AS k (kind, value)
-             WHERE NOT EXISTS (SELECT FROM cohort c WHERE c.kind = k.kind AND c.value = k.value)
-               AND (SELECT count(*) FROM cohort c WHERE c.kind = k.kind) < $3
-             ON CONFLICT DO NOTHING",
-            &kinds, &values, MOST_VALUES,
-        )
-        .execute(&mut *conn)
-        .await?;
-        found = lookup(&mut *conn, &kinds, &values).await?;
-    }
-    Ok(kinds
+    Ok(of_all(conn, &[facts]).await?.pop().unwrap_or_default())
+}
+
+/// The same for several devices, in their order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_all(conn: &mut PgConnection, facts: &[&Facts]) -> anyhow::Result<Vec<Vec<i16>>> {
+    let words: Vec<String> = KINDS.iter().map(word).collect::<anyhow::Result<_>>()?;
+    let values: Vec<[String; 5]> = facts
         .iter()
-        .zip(KINDS)
-        .map(|(word, kind)| found.get(word).copied().unwrap_or_else(|| other(kind)))
+        .map(|facts| values(facts))
+        .collect::<anyhow::Result<_>>()?;
+    let pairs = values.iter().flat_map(|of| words.iter().zip(of));
+    let wanted: BTreeSet<Value<'_>> = pairs
+        .map(|(kind, value)| (kind.as_str(), value.as_str()))
+        .collect();
+    let mut ids = lookup(&mut *conn, &wanted).await?;
+    let missing: BTreeSet<Value<'_>> = wanted
+        .iter()
+        .copied()
+        .filter(|pair| !ids.contains_key(pair))
+        .collect();
+    if !missing.is_empty() {
+        add(&mut *conn, &missing).await?;
+        ids.extend(lookup(conn, &missing).await?);
+    }
+    let id = |(word, kind): (&String, CohortKind), value: &String| {
+        let id = ids.get(&(word.as_str(), value.as_str()));
+        id.copied().unwrap_or_else(|| other(kind))
+    };
+    let kinds = || words.iter().zip(KINDS);
+    Ok(values
+        .iter()
+        .map(|of| kinds().zip(of).map(|(kind, value)| id(kind, value)).collect())
         .collect())
 }
 
-async fn lookup(
+/// Kind and value.
+type Value<'a> = (&'a str, &'a str);
+
+/// Gives ids to values that have none. Ids are scarce, 32,767, and one is spent for every row that is tried.
+async fn add(conn: &mut PgConnection, missing: &BTreeSet<Value<'_>>) -> sqlx::Result<()> {
+    let (kinds, values): (Vec<&str>, Vec<&str>) = missing.iter().copied().unzip();
+    sqlx::query!(
+        "INSERT INTO cohort (kind, value)
+         SELECT k.kind, k.value FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY value) AS place
+                                      FROM UNNEST($1::text[], $2::text[]) AS u (kind, value)) AS k
+         WHERE NOT EXISTS (SELECT FROM cohort c WHERE c.kind = k.kind AND c.value = k.value)
+           AND (SELECT count(*) FROM cohort c WHERE c.kind = k.kind) + k.place <= $3
+         ON CONFLICT DO NOTHING",
+        &kinds as &[&str], &values as &[&str], MOST_VALUES,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn lookup<'a>(
     conn: &mut PgConnection,
-    kinds: &[String],
-    values: &[String],
-) -> sqlx::Result<BTreeMap<String, i16>> {
+    wanted: &BTreeSet<Value<'a>>,
+) -> sqlx::Result<BTreeMap<Value<'a>, i16>> {
+    let (kinds, values): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
     let rows = sqlx::query!(
-        "SELECT c.id, c.kind FROM cohort c JOIN UNNEST($1::text[], $2::text[]) AS k (kind, value) USING (kind, value)",
-        kinds, values,
+        r#"SELECT k.n AS "n!", c.id FROM cohort c
+           JOIN UNNEST($1::text[], $2::text[]) WITH ORDINALITY AS k (kind, value, n) USING (kind, value)"#,
+        &kinds as &[&str], &values as &[&str],
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|r| (r.kind, r.id)).collect())
+    let ids: BTreeMap<i64, i16> = rows.into_iter().map(|r| (r.n, r.id)).collect();
+    let numbered = (1_i64..).zip(wanted.iter().copied());
+    Ok(numbered
+        .filter_map(|(n, pair)| Some((pair, *ids.get(&n)?)))
+        .collect())
 }

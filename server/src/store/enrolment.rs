@@ -1,9 +1,13 @@
 //! Enrolment tokens, spent nonces, and devices that are expected.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use super::sha256;
 
 /// An enrolment token; what it is made of is never stored.
 #[derive(Debug, Clone, Serialize)]
@@ -41,25 +45,58 @@ pub async fn add_token(
     Ok(())
 }
 
-/// Takes one use of a valid token; none where it is not valid.
+/// The valid ones among tokens, by hash. They stay as they are until the transaction ends.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn use_token(
+pub async fn lock_tokens(
     conn: &mut PgConnection,
-    hash: &[u8],
+    hashes: &[[u8; 32]],
     now: DateTime<Utc>,
-) -> sqlx::Result<Option<Token>> {
-    sqlx::query_as!(
-        Token,
-        "UPDATE enrolment_token SET uses_left = uses_left - 1
-         WHERE hash = $1 AND uses_left > 0 AND expires_at > $2 AND revoked_at IS NULL
-         RETURNING id, track_id, admission, uses_left, expires_at",
-        hash,
+) -> anyhow::Result<HashMap<[u8; 32], Token>> {
+    let rows = sqlx::query!(
+        "SELECT hash, id, track_id, admission, uses_left, expires_at FROM enrolment_token
+         WHERE hash = ANY($1) AND uses_left > 0 AND expires_at > $2 AND revoked_at IS NULL
+         ORDER BY id FOR NO KEY UPDATE",
+        &vecs(hashes),
         now,
     )
-    .fetch_optional(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let token = Token {
+                id: r.id,
+                track_id: r.track_id,
+                admission: r.admission,
+                uses_left: r.uses_left,
+                expires_at: r.expires_at,
+            };
+            Ok((*sha256(&r.hash)?.as_bytes(), token))
+        })
+        .collect()
+}
+
+/// Takes uses of tokens that are locked and have so many left.
+///
+/// # Errors
+/// When the database fails.
+pub async fn use_tokens(
+    conn: &mut PgConnection,
+    uses: &BTreeMap<Uuid, i32>,
+) -> sqlx::Result<()> {
+    let (ids, uses): (Vec<Uuid>, Vec<i32>) = uses.iter().unzip();
+    sqlx::query!(
+        "UPDATE enrolment_token t SET uses_left = uses_left - u.n FROM UNNEST($1::uuid[], $2::int[]) AS u (id, n) WHERE t.id = u.id",
+        &ids, &uses,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn vecs(hashes: &[[u8; 32]]) -> Vec<Vec<u8>> {
+    hashes.iter().map(|hash| hash.to_vec()).collect()
 }
 
 /// Ends a token; its track, or none where it is unknown or ended already.
@@ -76,23 +113,28 @@ pub async fn revoke_token(
         .await
 }
 
-/// Spends a nonce; false where it was spent already.
+/// Spends nonces, each with its expiry; returns those that were not spent before.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn spend_nonce(
+pub async fn spend_nonces(
     conn: &mut PgConnection,
-    hash: &[u8],
-    expires_at: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "INSERT INTO spent_nonce (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        hash,
-        expires_at
+    nonces: &BTreeMap<[u8; 32], DateTime<Utc>>,
+) -> anyhow::Result<HashSet<[u8; 32]>> {
+    let (hashes, expire): (Vec<[u8; 32]>, Vec<DateTime<Utc>>) = nonces.iter().unzip();
+    // In the order of the map: two transactions that spend the same ones wait for each other in one direction.
+    let spent = sqlx::query_scalar!(
+        "INSERT INTO spent_nonce (hash, expires_at) SELECT * FROM UNNEST($1::bytea[], $2::timestamptz[])
+         ON CONFLICT DO NOTHING RETURNING hash",
+        &vecs(&hashes),
+        &expire,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    spent
+        .iter()
+        .map(|hash| Ok(*sha256(hash)?.as_bytes()))
+        .collect()
 }
 
 /// Forgets nonces that have expired.
@@ -117,17 +159,22 @@ pub async fn expect(conn: &mut PgConnection, track: Uuid, serials: &[String]) ->
     Ok(())
 }
 
-/// Whether a serial is expected on a track.
+/// Which of these serials are expected on these tracks.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn is_listed(conn: &mut PgConnection, track: Uuid, serial: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM expected_device WHERE track_id = $1 AND serial = $2) AS "listed!""#,
-        track, serial,
+pub async fn expected(
+    conn: &mut PgConnection,
+    tracks: &[Uuid],
+    serials: &[String],
+) -> sqlx::Result<HashSet<(Uuid, String)>> {
+    let rows = sqlx::query!(
+        "SELECT track_id, serial FROM expected_device WHERE track_id = ANY($1) AND serial = ANY($2)",
+        tracks, serials,
     )
-    .fetch_one(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.track_id, r.serial)).collect())
 }
 
 /// How many serials are expected on a track.

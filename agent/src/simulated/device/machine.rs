@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use servicing::HResult;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use super::{Outage, REPAIR, SimulatedDevice, Work, windows};
 use crate::core::{Action, Boot, Input, Moment, Reading};
@@ -96,20 +96,19 @@ impl Platform for SimulatedDevice {
     }
 
     fn downloaded_bytes(&self, sha256: &str) -> u64 {
-        self.files.get(sha256).map_or(0, |file| file.len() as u64)
+        self.files.get(sha256).map_or(0, |file| file.bytes)
     }
 
     fn append(&mut self, sha256: &str, bytes: &[u8]) {
-        self.files
-            .entry(sha256.to_owned())
-            .or_default()
-            .extend_from_slice(bytes);
+        let file = self.files.entry(sha256.to_owned()).or_default();
+        file.bytes += bytes.len() as u64;
+        file.hash.update(bytes);
     }
 
     fn hash_holds(&self, sha256: &str) -> bool {
         self.files
             .get(sha256)
-            .is_some_and(|file| hex::encode(Sha256::digest(file)) == sha256)
+            .is_some_and(|file| hex::encode(file.hash.clone().finalize()) == sha256)
     }
 
     fn discard(&mut self, sha256: &str) {

@@ -1,6 +1,7 @@
 //! Devices: who they are, what they really have, and which of them a query takes.
 
 mod askers;
+mod enrolling;
 mod places;
 mod placing;
 mod query;
@@ -13,11 +14,12 @@ mod walk;
 
 pub use askers::{Applicant, Inventory, applicants, inventories};
 pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
+pub use enrolling::{Credentials, KnownBy, add, by_identity, credentials, new_epoch};
 pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{
-    Device, DeviceStatus, Identity, add, by_id, by_identity, by_no, by_nos, highest_no, lock,
-    new_epoch, save, suspect_clone, track_of,
+    Device, DeviceStatus, Identity, by_id, by_no, by_nos, highest_no, lock, save, suspect_clone,
+    track_of,
 };
 pub use search::{Group, Heard, Search};
 pub use sketches::{Sketch, each_sketch, sketches, unfinished};

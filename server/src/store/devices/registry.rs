@@ -170,79 +170,24 @@ pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> anyhow::Result<Option<D
 /// # Errors
 /// When the database fails.
 pub async fn lock(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Option<Device>> {
-    sqlx::query!(
-        "SELECT device_no FROM device WHERE device_no = $1 FOR NO KEY UPDATE",
-        device_no
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    by_no(conn, device_no).await
+    Ok(lock_all(conn, &[device_no]).await?.pop())
 }
 
-/// The device that this identity belongs to already: the same TPM key, SMBIOS UUID or serial. Placeholders that
-/// vendors leave in serial and UUID are nobody's: either is none for them.
+/// The same for several, ascending.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn by_identity(
-    conn: &mut PgConnection,
-    tpm_ek_sha256: Option<&[u8]>,
-    smbios_uuid: Option<Uuid>,
-    serial: Option<&str>,
-) -> anyhow::Result<Option<Device>> {
-    // Two enrolments of one machine at once must not make two devices.
-    let key = serial.map_or_else(
-        || smbios_uuid.unwrap_or_default().to_string(),
-        str::to_owned,
-    );
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", key)
-        .execute(&mut *conn)
-        .await?;
-    let no = sqlx::query_scalar!(
-        r#"SELECT device_no FROM device WHERE tpm_ek_sha256 = $1 OR smbios_uuid = $2 OR serial = $3
-           ORDER BY (tpm_ek_sha256 IS NOT DISTINCT FROM $1 AND $1 IS NOT NULL) DESC, (smbios_uuid = $2) DESC, device_no LIMIT 1"#,
-        tpm_ek_sha256, smbios_uuid, serial,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    match no {
-        Some(no) => lock(conn, no).await,
-        None => Ok(None),
+pub(super) async fn lock_all(conn: &mut PgConnection, device_nos: &[i32]) -> anyhow::Result<Vec<Device>> {
+    if device_nos.is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-/// Adds a device and its cursor; returns its number. `device.device_no` is ignored.
-///
-/// # Errors
-/// When the database fails.
-pub async fn add(
-    conn: &mut PgConnection,
-    device: &Device,
-    service_now: DateTime<Utc>,
-) -> anyhow::Result<i32> {
-    let f = &device.facts;
-    let no = sqlx::query_scalar!(
-        "INSERT INTO device (id, track_id, ring_id, pin, status, incarnation, generation, public_key, serial, smbios_uuid, tpm_ek_sha256,
-             host_name, agent_version, product, base, ubr, series, edition, architecture, cohorts, facts, ledger, inventory_digest, enrolled_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
-         RETURNING device_no",
-        device.id, device.track_id, device.ring_id, device.pin, word(&device.status)?, device.incarnation, device.generation,
-        device.public_key, device.identity.serial, device.identity.smbios_uuid, device.identity.tpm_ek_sha256, device.identity.host_name,
-        device.agent_version, word(&f.product)?, i32::try_from(f.build.base)?, i32::try_from(f.build.ubr)?, word(&f.series)?,
-        f.edition.to_string(), word(&f.architecture)?, &device.cohorts, to_json(f)?, to_json(&device.ledger)?, device.inventory_digest,
-        device.enrolled_at,
-    )
-    .fetch_one(&mut *conn)
-    .await?;
     sqlx::query!(
-        "INSERT INTO device_cursor (device_no, epoch, heard_at) VALUES ($1, $2, $3)",
-        no,
-        device.incarnation,
-        service_now
+        "SELECT device_no FROM device WHERE device_no = ANY($1) ORDER BY device_no FOR NO KEY UPDATE",
+        device_nos
     )
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(no)
+    by_nos(conn, device_nos).await
 }
 
 /// Writes everything that an enrolment, an inventory or a person can change of a device.
@@ -280,24 +225,6 @@ pub async fn suspect_clone(conn: &mut PgConnection, device_no: i32) -> sqlx::Res
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// A known device came back: its numbers start again.
-///
-/// # Errors
-/// When the database fails.
-pub async fn new_epoch(
-    conn: &mut PgConnection,
-    device_no: i32,
-    incarnation: i32,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE device_cursor SET epoch = GREATEST(LEAST(epoch, 2147483646) + 1, $2), acked = 0, tail_first = 1, tail_hash = 0 WHERE device_no = $1",
-        device_no, incarnation,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Track of a device.

@@ -1,0 +1,191 @@
+//! How devices behave, and what befalls them.
+
+use rand::{Rng, RngExt};
+
+use super::Minute;
+
+/// What people and machines of a ring do, whatever the update does to them. [`Default`] is the published model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Habits {
+    /// Minutes between two polls of a device.
+    pub poll: Minute,
+    /// Median of the time from the permit to the verified restart, minutes.
+    pub install_median: f64,
+    /// Sigma of its logarithm.
+    pub install_sigma: f64,
+    /// Rate of failures of a good update.
+    pub failure_rate: f64,
+    /// Share of the devices under way that hang, with a good update too.
+    pub hang_rate: f64,
+    /// Share of the devices under way that fall silent, with a good update too. The others fall silent as often in the same
+    /// time.
+    pub dark_rate: f64,
+    /// Restarts that people put off; none: everybody agrees at once.
+    pub agreement: Option<Agreement>,
+    /// Permits are granted in a window only; none: at any time.
+    pub window: Option<Window>,
+    /// Some devices are switched off for a while.
+    pub off: Option<SilentTime>,
+    /// For a while this many times as many fall silent, updated or not.
+    pub telemetry_outage: Option<(SilentTime, f64)>,
+    /// The service fails for a while.
+    pub service_outage: Option<ServiceOutage>,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            poll: 60,
+            install_median: 45.0,
+            install_sigma: 0.5,
+            failure_rate: 0.01,
+            hang_rate: 0.0,
+            dark_rate: 0.0,
+            agreement: None,
+            window: None,
+            off: None,
+            telemetry_outage: None,
+            service_outage: None,
+        }
+    }
+}
+
+/// Restarts are agreed after a lognormal time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement {
+    /// Median, minutes.
+    pub median: f64,
+    /// Sigma of the logarithm.
+    pub sigma: f64,
+    /// At the latest, minutes.
+    pub at_most: Minute,
+}
+
+/// A time that comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// From one opening to the next, minutes.
+    pub every: Minute,
+    /// Open for so long, minutes.
+    pub lasts: Minute,
+    /// Minutes between two polls of a device while it is open.
+    pub poll: Minute,
+}
+
+/// A part of the devices says nothing for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SilentTime {
+    /// Which part, 0 to 1; not used where something else says how many.
+    pub share: f64,
+    /// First minute.
+    pub from: Minute,
+    /// Minute after the last.
+    pub to: Minute,
+}
+
+impl SilentTime {
+    pub(super) fn contains(&self, minute: Minute) -> bool {
+        (self.from..self.to).contains(&minute)
+    }
+}
+
+/// The service takes nothing in and grants nothing, once so many devices are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceOutage {
+    /// Permitted and unresolved devices with which it begins.
+    pub under_way: u64,
+    /// How long, minutes.
+    pub lasts: Minute,
+}
+
+/// What is wrong with an update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fault {
+    /// Whom it can hit.
+    pub victims: Victims,
+    /// Share of them that it does hit, 0 to 1.
+    pub share: f64,
+    /// How it shows.
+    pub symptom: Symptom,
+}
+
+/// Whom a fault can hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Victims {
+    /// Every device.
+    All,
+    /// The devices of one model.
+    OneModel,
+}
+
+/// How a fault shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symptom {
+    /// The device reports a failure when it would have been done.
+    Reports,
+    /// It goes on talking and never ends.
+    Hangs,
+    /// It is never heard of again.
+    GoesDark,
+}
+
+impl Fault {
+    pub(super) fn hits(&self, model: u16, dice: &mut impl Rng) -> bool {
+        (self.victims == Victims::All || model == 0) && dice.random_bool(self.share)
+    }
+}
+
+impl Habits {
+    /// From the permit to the verified restart.
+    pub(super) fn install_time(&self, dice: &mut impl Rng) -> Minute {
+        lognormal(self.install_median, self.install_sigma, dice)
+    }
+
+    /// Mean of that time, minutes.
+    pub(super) fn mean_install_time(&self) -> f64 {
+        self.install_median * (self.install_sigma.powi(2) / 2.0).exp()
+    }
+
+    /// When a device agrees to a restart.
+    pub(super) fn agrees_at(&self, dice: &mut impl Rng) -> Minute {
+        self.agreement.map_or(0, |agreement| {
+            lognormal(agreement.median, agreement.sigma, dice).min(agreement.at_most)
+        })
+    }
+
+    /// Whether permits are granted at this time, and how often devices ask then.
+    pub(super) fn asking(&self, now: Minute) -> Option<Minute> {
+        match self.window {
+            None => Some(self.poll),
+            Some(window) => (now % window.every < window.lasts).then_some(window.poll),
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "minutes, cut off at a year"
+)]
+fn lognormal(median: f64, sigma: f64, dice: &mut impl Rng) -> Minute {
+    // Box-Muller; 1 - u is never 0.
+    let (one, two): (f64, f64) = (dice.random(), dice.random());
+    let normal = (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * two).cos();
+    (median * (sigma * normal).exp()).clamp(1.0, 525_600.0) as Minute
+}
+
+/// How often something happens that happens `mean` times on average.
+pub(super) fn poisson(mean: f64, dice: &mut impl Rng) -> u32 {
+    // Knuth's product of uniform numbers; in parts, because e^-mean of a large mean is 0.
+    let (mut left, mut n) = (mean, 0);
+    while left > 0.0 {
+        let part = left.min(30.0);
+        let mut product: f64 = dice.random();
+        while product > (-part).exp() {
+            n += 1;
+            product *= dice.random::<f64>();
+        }
+        left -= part;
+    }
+    n
+}
