@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 
 use journey::Journey;
 use machine::Machine;
@@ -33,10 +32,6 @@ use server::clock::{Clock, SystemClock};
 use slow_disk::SlowDisk;
 use soak::Soak;
 use world::World;
-
-/// The server's, because one runs in this process when a rollout is played.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures Ringfence against its ceilings and against what it must reach.
 #[derive(Debug, Parser)]

@@ -1,7 +1,6 @@
 //! Rules that others use, on the same machines and the same faults: groups of a fixed size, each stopped by a share of failures.
 
-use engine::simulation::{Fault, Victims};
-use rand::{Rng, RngExt};
+use engine::simulation::{Dice, Fault, Victims};
 
 /// Groups of a fleet, and the share of failures in one that stops the next.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +31,7 @@ pub const ALL: [Groups; 2] = [
 const FAILURE_RATE: f64 = 0.01;
 
 /// Models of the fleet, each as frequent as the others.
-const MODELS: u16 = 50;
+const MODELS: u32 = 50;
 
 /// Devices that a fault harms under such a rule.
 #[allow(
@@ -40,16 +39,16 @@ const MODELS: u16 = 50;
     clippy::cast_sign_loss,
     reason = "a share of a fleet"
 )]
-pub fn harmed(groups: &Groups, devices: u32, fault: &Fault, dice: &mut impl Rng) -> f64 {
+pub fn harmed(groups: &Groups, devices: u32, fault: &Fault, dice: &mut impl Dice) -> f64 {
     let (mut begun, mut harmed) = (0, 0_u32);
     for share in groups.up_to {
         let end = (share * f64::from(devices)).round() as u32;
         let mut failed = 0_u32;
         for _ in begun..end {
-            let can_be_hit = fault.victims == Victims::All || dice.random_range(0..MODELS) == 0;
-            let hit = can_be_hit && dice.random_bool(fault.share);
+            let can_be_hit = fault.victims == Victims::All || dice.below(MODELS) == 0;
+            let hit = can_be_hit && dice.strikes(fault.share);
             harmed += u32::from(hit);
-            failed += u32::from(hit || dice.random_bool(FAILURE_RATE));
+            failed += u32::from(hit || dice.strikes(FAILURE_RATE));
         }
         if f64::from(failed) > groups.stops_above * f64::from(end - begun) {
             break;
@@ -61,23 +60,27 @@ pub fn harmed(groups: &Groups, devices: u32, fault: &Fault, dice: &mut impl Rng)
 
 #[cfg(test)]
 mod tests {
-    use engine::simulation::Symptom;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
     use super::*;
+    use crate::dice;
+    use engine::simulation::Symptom;
 
     #[test]
     fn a_threshold_notices_what_fails_everywhere_after_a_group_and_one_model_never() {
-        let mut dice = ChaCha8Rng::seed_from_u64(1);
+        let mut dice = dice(1, "", 1);
         let fault = |victims| Fault {
             victims,
             share: 1.0,
             symptom: Symptom::Reports,
         };
         let [ten, waves] = ALL;
-        assert_eq!(harmed(&ten, 50_000, &fault(Victims::All), &mut dice), 5_000.0);
-        assert_eq!(harmed(&waves, 50_000, &fault(Victims::All), &mut dice), 500.0);
+        assert_eq!(
+            harmed(&ten, 50_000, &fault(Victims::All), &mut dice),
+            5_000.0
+        );
+        assert_eq!(
+            harmed(&waves, 50_000, &fault(Victims::All), &mut dice),
+            500.0
+        );
         let model = harmed(&ten, 50_000, &fault(Victims::OneModel), &mut dice);
         assert!((900.0..1_100.0).contains(&model), "{model}");
     }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use engine::simulation::{Course, Fault, Symptom, Victims, play};
-use rand::SeedableRng;
+use engine::simulation::{Course, Dice, Fault, Symptom, Victims, play};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scenarios::{Figure, Scenario};
 use stats::Estimate;
@@ -42,19 +42,33 @@ fn main() -> ExitCode {
         let runs = arguments.runs.unwrap_or(scenario.runs);
         let courses = courses(scenario, runs, arguments.seed);
         let estimate = estimate(scenario.figure, &courses);
-        let verdict = scenario.bar.map(|bar| holds(scenario.figure, estimate, bar));
+        let verdict = scenario
+            .bar
+            .map(|bar| holds(scenario.figure, estimate, bar));
         judged += u32::from(verdict.is_some());
         missed += u32::from(verdict == Some(false));
         println!("{}", line(scenario, runs, estimate, verdict));
-        eprintln!("  {:.1} s: {}", started.elapsed().as_secs_f64(), scenario.name);
+        eprintln!(
+            "  {:.1} s: {}",
+            started.elapsed().as_secs_f64(),
+            scenario.name
+        );
     }
     if only.is_empty() {
         for text in comparison(arguments.runs.unwrap_or(300), arguments.seed) {
             println!("{text}");
         }
     }
-    println!("\nSeed {}: {} of {judged} bars were reached.", arguments.seed, judged - missed);
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\nSeed {}: {} of {judged} bars were reached.",
+        arguments.seed,
+        judged - missed
+    );
+    if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Plays all runs of a scenario on all processors; which one plays which run changes nothing.
@@ -68,25 +82,40 @@ fn courses(scenario: &Scenario, runs: u32, seed: u64) -> Vec<Course> {
             if run >= runs {
                 return courses;
             }
-            courses.push((run, play(&scenario.ring, &mut dice(seed, &scenario.name, run))));
+            courses.push((
+                run,
+                play(&scenario.ring, &mut dice(seed, &scenario.name, run)),
+            ));
         }
     };
     let mut all: Vec<(u32, Course)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|t| t.join().unwrap_or_default()).collect()
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap_or_default())
+            .collect()
     });
     all.sort_by_key(|(run, _)| *run);
     all.into_iter().map(|(_, course)| course).collect()
 }
 
+/// A generator whose rolls are the same on every platform.
+struct Rolls(ChaCha8Rng);
+
+impl Dice for Rolls {
+    fn roll(&mut self) -> f64 {
+        self.0.random()
+    }
+}
+
 /// Each run has dice of its own.
-fn dice(seed: u64, name: &str, run: u32) -> ChaCha8Rng {
+fn dice(seed: u64, name: &str, run: u32) -> Rolls {
     // FNV-1a: the same on every platform and with every version.
     let bytes = name.bytes().chain(run.to_le_bytes());
     let hash = bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    ChaCha8Rng::seed_from_u64(hash)
+    Rolls(ChaCha8Rng::seed_from_u64(hash))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "devices are far below 2^52")]
@@ -119,7 +148,9 @@ fn line(scenario: &Scenario, runs: u32, e: Estimate, verdict: Option<bool>) -> S
         Figure::FalseHalts => (100.0, "% halted"),
     };
     let number = |value: f64| format!("{:.2}", value * times);
-    let bar = scenario.bar.map_or_else(String::new, |bar| format!("≤ {}", bar * times));
+    let bar = scenario
+        .bar
+        .map_or_else(String::new, |bar| format!("≤ {}", bar * times));
     let verdict = match verdict {
         None => "",
         Some(true) => "reached",
@@ -137,14 +168,20 @@ fn line(scenario: &Scenario, runs: u32, e: Estimate, verdict: Option<bool>) -> S
 /// What rules harm that others use.
 fn comparison(runs: u32, seed: u64) -> Vec<String> {
     let mut lines = Vec::new();
-    for (what, victims) in [("every device", Victims::All), ("every device of one model", Victims::OneModel)] {
+    for (what, victims) in [
+        ("every device", Victims::All),
+        ("every device of one model", Victims::OneModel),
+    ] {
         let fault = Fault {
             victims,
             share: 1.0,
             symptom: Symptom::Reports,
         };
         for groups in &compare::ALL {
-            let name = format!("for comparison: fails on {what}, {}, 50000 devices", groups.name);
+            let name = format!(
+                "for comparison: fails on {what}, {}, 50000 devices",
+                groups.name
+            );
             let harmed: Vec<f64> = (0..runs)
                 .map(|run| compare::harmed(groups, 50_000, &fault, &mut dice(seed, &name, run)))
                 .collect();

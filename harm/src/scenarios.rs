@@ -71,11 +71,41 @@ fn harm() -> Vec<Scenario> {
     };
     let mut scenarios = Vec::new();
     let rows: [(&str, Victims, f64, &[u32], [f64; 3]); 5] = [
-        ("fails on every device", All, 1.0, &[50, 500, 5_000, 50_000], [2.5; 3]),
-        ("fails on every device of one model", OneModel, 1.0, &[500, 5_000, 50_000], [4.5; 3]),
-        ("fails on 20 % of one model", OneModel, 0.2, &[5_000, 50_000], [10.0; 3]),
-        ("fails on 20 % of all devices", All, 0.2, &[500, 5_000, 50_000], [8.0; 3]),
-        ("fails on 5 % of all devices", All, 0.05, &[5_000, 50_000], [25.0, 45.0, 45.0]),
+        (
+            "fails on every device",
+            All,
+            1.0,
+            &[50, 500, 5_000, 50_000],
+            [2.5; 3],
+        ),
+        (
+            "fails on every device of one model",
+            OneModel,
+            1.0,
+            &[500, 5_000, 50_000],
+            [4.5; 3],
+        ),
+        (
+            "fails on 20 % of one model",
+            OneModel,
+            0.2,
+            &[5_000, 50_000],
+            [10.0; 3],
+        ),
+        (
+            "fails on 20 % of all devices",
+            All,
+            0.2,
+            &[500, 5_000, 50_000],
+            [8.0; 3],
+        ),
+        (
+            "fails on 5 % of all devices",
+            All,
+            0.05,
+            &[5_000, 50_000],
+            [25.0, 45.0, 45.0],
+        ),
     ];
     for (what, victims, share, rings, bars) in rows {
         for (symptom, bar) in [Reports, Hangs, GoesDark].into_iter().zip(bars) {
@@ -89,7 +119,8 @@ fn harm() -> Vec<Scenario> {
                     name: format!("{what}, {}, ring of {devices}", words(symptom)),
                     ring: ring(*devices, Some(fault)),
                     figure: Figure::Harmed,
-                    bar: Some(bar),
+                    // Against 48 others, silence of two can not be told from chance: docs/adr/0018.
+                    bar: (*devices >= 100 || symptom != GoesDark).then_some(bar),
                     runs: runs(*devices),
                 });
             }
@@ -207,7 +238,11 @@ fn shown() -> Vec<Scenario> {
         for (figure, what, fault) in [
             (Figure::Hours, "good update", None),
             (Figure::FalseHalts, "good update, halted", None),
-            (Figure::Harmed, "fails on 20 % of all devices", Some(everyone)),
+            (
+                Figure::Harmed,
+                "fails on 20 % of all devices",
+                Some(everyone),
+            ),
         ] {
             scenarios.push(Scenario {
                 name: format!("{what}, {name}, ring of 5000"),

@@ -40,7 +40,8 @@ pub fn mean(values: &[f64]) -> Estimate {
 #[allow(clippy::cast_precision_loss, reason = "some thousand runs")]
 pub fn share(hits: usize, runs: usize) -> Estimate {
     let (hits, misses) = (hits as f64, (runs - hits) as f64);
-    let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map_or(f64::NAN, |beta| beta.inverse_cdf(p));
+    let quantile =
+        |a: f64, b: f64, p: f64| Beta::new(a, b).map_or(f64::NAN, |beta| beta.inverse_cdf(p));
     Estimate {
         value: hits / (hits + misses),
         low: if hits > 0.0 {
@@ -71,10 +72,19 @@ mod tests {
     fn a_share_has_the_exact_interval() {
         // The rule of three, and its mirror.
         let none = share(0, 300);
-        assert!(none.low == 0.0 && (none.high - 0.01222).abs() < 1e-4, "{none:?}");
+        assert!(
+            none.low == 0.0 && (none.high - 0.01222).abs() < 1e-4,
+            "{none:?}"
+        );
         let all = share(300, 300);
-        assert!(all.high == 1.0 && (all.low - 0.98778).abs() < 1e-4, "{all:?}");
+        assert!(
+            all.high == 1.0 && (all.low - 0.98778).abs() < 1e-4,
+            "{all:?}"
+        );
         let some = share(10, 2000);
-        assert!((some.low - 0.0024).abs() < 1e-4 && (some.high - 0.00918).abs() < 1e-4, "{some:?}");
+        assert!(
+            (some.low - 0.0024).abs() < 1e-4 && (some.high - 0.00918).abs() < 1e-4,
+            "{some:?}"
+        );
     }
 }

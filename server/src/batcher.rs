@@ -145,8 +145,10 @@ fn keep_each_name_once<W: Work>(jobs: &mut Vec<Job<W>>) -> Vec<Job<W>> {
 async fn answer_all<W: Work>(work: &W, jobs: Vec<Job<W>>) {
     let mut parts = vec![jobs];
     while let Some(part) = parts.pop() {
-        let (questions, replies): (Vec<_>, Vec<_>) =
-            part.into_iter().map(|job| (job.question, job.reply)).unzip();
+        let (questions, replies): (Vec<_>, Vec<_>) = part
+            .into_iter()
+            .map(|job| (job.question, job.reply))
+            .unzip();
         match work.answer(&questions).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {

@@ -263,6 +263,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("servicing", &[]),
     ("agent-protocol", &[]),
     ("engine", &["servicing"]),
+    ("harm", &["engine"]),
     ("agent", &["agent-protocol", "servicing"]),
     (
         "server",

@@ -149,7 +149,10 @@ async fn a_herd_shares_transactions_and_one_mistake_spoils_nothing() {
     assert_eq!(lab.number(audited, "device_enrolled").await, 39);
     let transactions = "SELECT count(DISTINCT xmin::text) FROM device WHERE $1 <> ''";
     let transactions = lab.number(transactions, "x").await;
-    assert!(transactions < 30, "{transactions} transactions for 39 devices");
+    assert!(
+        transactions < 30,
+        "{transactions} transactions for 39 devices"
+    );
 }
 
 #[tokio::test]

@@ -117,12 +117,15 @@ pub(crate) const ALL_DEVICES: &str = "all devices";
 
 /// Share of the error probability that one stream of one cohort may spend. All that can halt sum to at most 1.
 ///
-/// Overdue never halts, so its weight is no part of that sum: it brakes at the same level as a failure.
+/// Overdue never halts, so its weight is no part of that sum: it brakes at the same level as a failure. Silence is judged
+/// over all devices alone, because a cohort has no control of its own: it spends its whole share there.
 #[must_use]
 pub fn weight(stream: Stream, kind: Option<CohortKind>, values_of_kind: usize) -> f64 {
-    let stream = match stream {
-        Stream::Failure | Stream::Overdue => 0.5,
-        Stream::Severe | Stream::Silence => 0.25,
+    let stream = match (stream, kind) {
+        (Stream::Failure | Stream::Overdue, _) => 0.5,
+        (Stream::Severe, _) => 0.25,
+        (Stream::Silence, None) => return 0.25,
+        (Stream::Silence, Some(_)) => return 0.0,
     };
     let group = match kind {
         None => return 0.3 * stream,

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rand::{Rng, RngExt};
-
 use super::events::{Event, Events, Who};
-use super::habits::poisson;
-use super::{Fault, Fleet, Habits, Minute, SilentTime, Symptom};
+use super::{Dice, Fault, Fleet, Habits, Minute, SilentTime, Symptom};
 use crate::admission::{Admission, Asker, NotAdmitted, admit};
 use crate::evidence::{Counts, Evidence, Silence};
 use crate::ids::CohortId;
@@ -52,7 +49,7 @@ pub struct Course {
 }
 
 /// Plays a ring until it is halted, every device has ended, or patience is over.
-pub fn play(ring: &Ring, dice: &mut impl Rng) -> Course {
+pub fn play(ring: &Ring, dice: &mut impl Dice) -> Course {
     let mut stage = Stage::new(ring, dice);
     for now in 0..ring.patience {
         if stage.pass(now, dice) {
@@ -85,6 +82,8 @@ struct Stage<'a> {
     /// Devices that did not start, by the minute of the hour in which they poll.
     waiting: Vec<Vec<usize>>,
     not_started: u64,
+    /// Devices under way that are silent by now.
+    silent: u64,
     evidence: Evidence,
     caps: BTreeMap<CohortId, u64>,
     events: Events,
@@ -99,7 +98,7 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(ring: &'a Ring, dice: &mut impl Rng) -> Self {
+    fn new(ring: &'a Ring, dice: &mut impl Dice) -> Self {
         let habits = &ring.habits;
         let devices: Vec<Device> = (0..ring.fleet.devices)
             .map(|_| {
@@ -107,10 +106,10 @@ impl<'a> Stage<'a> {
                 Device {
                     model,
                     cohorts,
-                    rank: dice.random(),
-                    phase: dice.random_range(0..habits.poll),
+                    rank: u64::from(dice.below(u32::MAX)),
+                    phase: dice.below(habits.poll),
                     agreed_at: habits.agrees_at(dice),
-                    is_off: habits.off.is_some_and(|off| dice.random_bool(off.share)),
+                    is_off: habits.off.is_some_and(|off| dice.strikes(off.share)),
                     has_started: false,
                     is_resolved: false,
                     silent: None,
@@ -124,6 +123,7 @@ impl<'a> Stage<'a> {
         Self {
             ring,
             not_started: u64::from(ring.fleet.devices),
+            silent: 0,
             evidence: ring.fleet.evidence(),
             devices,
             waiting,
@@ -143,7 +143,7 @@ impl<'a> Stage<'a> {
     }
 
     /// One minute; true where nothing more is to be seen.
-    fn pass(&mut self, now: Minute, dice: &mut impl Rng) -> bool {
+    fn pass(&mut self, now: Minute, dice: &mut impl Dice) -> bool {
         self.begin_outage(now, dice);
         for (who, event) in self.events.due(now) {
             self.happen(who, event);
@@ -165,7 +165,7 @@ impl<'a> Stage<'a> {
         self.evidence.all.started - self.evidence.all.resolved
     }
 
-    fn begin_outage(&mut self, now: Minute, dice: &mut impl Rng) {
+    fn begin_outage(&mut self, now: Minute, dice: &mut impl Dice) {
         let Some(outage) = self.ring.habits.service_outage else {
             return;
         };
@@ -176,7 +176,7 @@ impl<'a> Stage<'a> {
         self.away_until = now + outage.lasts;
         let poll = self.ring.habits.poll;
         self.events
-            .outage((now, self.away_until), 2 * poll, || dice.random_range(0..poll));
+            .outage((now, self.away_until), 2 * poll, || dice.below(poll));
     }
 
     fn happen(&mut self, who: Who, event: Event) {
@@ -192,6 +192,7 @@ impl<'a> Stage<'a> {
         match event {
             Event::FallsSilent => {
                 device.silent = Some(at_risk);
+                self.silent += u64::from(!was_resolved);
                 return;
             }
             Event::Overdue if was_resolved => return,
@@ -202,6 +203,7 @@ impl<'a> Stage<'a> {
                 device.is_resolved = true;
             }
         }
+        self.silent -= u64::from(device.is_resolved && !was_resolved && device.silent.is_some());
         if event == Event::Lost {
             self.evidence.silences.extend(device.silent);
         }
@@ -231,21 +233,16 @@ impl<'a> Stage<'a> {
     fn silence(&self, treated: bool) -> Silence {
         Silence {
             treated,
-            at_risk_treated: self.unresolved(),
+            at_risk_treated: self.unresolved() - self.silent,
             at_risk_control: self.not_started,
         }
     }
 
     /// Devices that were not updated fall silent as often as those under way do with a good update.
-    fn others_fall_silent(&mut self, now: Minute, dice: &mut impl Rng) {
+    fn others_fall_silent(&mut self, now: Minute, dice: &mut impl Dice) {
         let habits = &self.ring.habits;
-        let times = match habits.telemetry_outage {
-            Some((outage, times)) if outage.contains(now) => times,
-            _ => 1.0,
-        };
-        let rate = times * habits.dark_rate / habits.mean_install_time();
         #[allow(clippy::cast_precision_loss, reason = "devices are far below 2^52")]
-        let mut n = poisson(rate * self.not_started as f64, dice);
+        let mut n = dice.poisson(habits.hazard(now) * self.not_started as f64);
         let lost = |off: &SilentTime| off.from == now && off.from + LOST_AFTER < off.to;
         if habits.off.as_ref().is_some_and(lost) {
             let off = self.devices.iter().filter(|d| d.is_off && !d.has_started);
@@ -258,9 +255,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Answers those who ask; true for a halt.
-    fn decide(&mut self, now: Minute, dice: &mut impl Rng) -> bool {
+    fn decide(&mut self, now: Minute, dice: &mut impl Dice) -> bool {
+        if !self.worth_asking && self.is_full() {
+            return false;
+        }
         let askers = self.askers(now);
-        if !self.worth_asking && (askers.is_empty() || self.is_full()) {
+        if !self.worth_asking && askers.is_empty() {
             return false;
         }
         let admission = Admission {
@@ -305,7 +305,9 @@ impl<'a> Stage<'a> {
             waiting.retain(|n| !devices[*n].has_started);
             for n in waiting.iter().copied() {
                 let device = &devices[n];
-                let off = habits.off.is_some_and(|off| device.is_off && off.contains(now));
+                let off = habits
+                    .off
+                    .is_some_and(|off| device.is_off && off.contains(now));
                 if off || device.agreed_at > now + 60 {
                     continue;
                 }
@@ -320,7 +322,7 @@ impl<'a> Stage<'a> {
         askers
     }
 
-    fn start(&mut self, now: Minute, n: usize, dice: &mut impl Rng) {
+    fn start(&mut self, now: Minute, n: usize, dice: &mut impl Dice) {
         let (ring, habits) = (self.ring, &self.ring.habits);
         let device = &mut self.devices[n];
         device.has_started = true;
@@ -333,22 +335,22 @@ impl<'a> Stage<'a> {
             .filter(|fault| fault.hits(device.model, dice))
             .map(|fault| fault.symptom);
         self.course.harmed += u64::from(symptom.is_some());
-        let times = match habits.telemetry_outage {
-            Some((outage, times)) if outage.contains(now) => times,
-            _ => 1.0,
+        let mut ends_at = begins + takes;
+        let fails = dice.strikes(habits.failure_rate);
+        let hangs = dice.strikes(habits.hang_rate);
+        let silent_at = match symptom {
+            Some(Symptom::GoesDark) => Some(now + 1 + dice.below(takes)),
+            Some(_) => None,
+            None => habits.falls_silent((now + 1, ends_at), dice),
         };
-        let fails = dice.random_bool(habits.failure_rate);
-        let goes_dark = dice.random_bool((times * habits.dark_rate).min(1.0));
-        let hangs = dice.random_bool(habits.hang_rate);
-        let is_dark = symptom == Some(Symptom::GoesDark) || (symptom.is_none() && goes_dark);
         let ends = match symptom {
+            _ if silent_at.is_some() => None,
             Some(Symptom::Reports) => Some(Event::Fails),
             Some(Symptom::Hangs | Symptom::GoesDark) => None,
-            None if is_dark || hangs => None,
+            None if hangs => None,
             None if fails => Some(Event::Fails),
             None => Some(Event::Succeeds),
         };
-        let mut ends_at = begins + takes;
         // Powered off, it goes on where it was when it is switched on again.
         let off = habits.off.filter(|_| device.is_off);
         let off = off.filter(|off| off.from < ends_at && now < off.to);
@@ -360,18 +362,18 @@ impl<'a> Stage<'a> {
                 self.events.add(since + LOST_AFTER, Some(n), Event::Lost);
             }
         }
-        if is_dark {
-            let silent_at = now + 1 + dice.random_range(0..takes);
-            self.events.add(silent_at, Some(n), Event::FallsSilent);
-            self.events.add(now + LOST_AFTER, Some(n), Event::Lost);
+        if let Some(at) = silent_at {
+            self.events.add(at, Some(n), Event::FallsSilent);
+            self.events.add(at + LOST_AFTER, Some(n), Event::Lost);
         }
         if let Some(event) = ends {
             self.events.add(ends_at, Some(n), event);
-        } else if !is_dark {
+        } else if silent_at.is_none() {
             self.events.add(begins + HANGS_AFTER, Some(n), Event::Hangs);
         }
         if ends.is_none() || ends_at > begins + OVERDUE_AFTER {
-            self.events.add(begins + OVERDUE_AFTER, Some(n), Event::Overdue);
+            self.events
+                .add(begins + OVERDUE_AFTER, Some(n), Event::Overdue);
         }
         self.count(n, |counts| counts.started += 1);
     }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rand::{Rng, RngExt};
-
+use super::Dice;
 use crate::evidence::{Cohort, CohortKind, Counts, Evidence};
 use crate::ids::CohortId;
 
@@ -64,15 +63,11 @@ impl Fleet {
     }
 
     /// A machine's model, and its cohorts.
-    pub(super) fn draw(&self, dice: &mut impl Rng) -> (u16, Vec<CohortId>) {
-        let model = dice.random_range(0..self.models);
-        let bios = model * self.bios_versions + dice.random_range(0..self.bios_versions);
-        let values = [
-            model,
-            bios,
-            dice.random_range(0..self.architectures),
-            dice.random_range(0..self.builds),
-        ];
+    pub(super) fn draw(&self, dice: &mut impl Dice) -> (u16, Vec<CohortId>) {
+        let mut one_of = |n: u16| u16::try_from(dice.below(n.into())).unwrap_or(0);
+        let model = one_of(self.models);
+        let bios = model * self.bios_versions + one_of(self.bios_versions);
+        let values = [model, bios, one_of(self.architectures), one_of(self.builds)];
         let mut first = 0;
         let mut cohorts = Vec::with_capacity(values.len());
         for ((_, of_kind), value) in self.kinds().into_iter().zip(values) {

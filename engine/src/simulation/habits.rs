@@ -1,8 +1,6 @@
 //! How devices behave, and what befalls them.
 
-use rand::{Rng, RngExt};
-
-use super::Minute;
+use super::{Dice, Minute};
 
 /// What people and machines of a ring do, whatever the update does to them. [`Default`] is the published model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,24 +128,47 @@ pub enum Symptom {
 }
 
 impl Fault {
-    pub(super) fn hits(&self, model: u16, dice: &mut impl Rng) -> bool {
-        (self.victims == Victims::All || model == 0) && dice.random_bool(self.share)
+    pub(super) fn hits(&self, model: u16, dice: &mut impl Dice) -> bool {
+        (self.victims == Victims::All || model == 0) && dice.strikes(self.share)
     }
 }
 
 impl Habits {
     /// From the permit to the verified restart.
-    pub(super) fn install_time(&self, dice: &mut impl Rng) -> Minute {
+    pub(super) fn install_time(&self, dice: &mut impl Dice) -> Minute {
         lognormal(self.install_median, self.install_sigma, dice)
     }
 
     /// Mean of that time, minutes.
-    pub(super) fn mean_install_time(&self) -> f64 {
+    fn mean_install_time(&self) -> f64 {
         self.install_median * (self.install_sigma.powi(2) / 2.0).exp()
     }
 
+    /// How likely a device is to fall silent in this minute, whatever the update does: the same for all, updated or not.
+    pub(super) fn hazard(&self, now: Minute) -> f64 {
+        let times = match self.telemetry_outage {
+            Some((outage, times)) if outage.contains(now) => times,
+            _ => 1.0,
+        };
+        times * self.dark_rate / self.mean_install_time()
+    }
+
+    /// When a device that is under way for so long falls silent by that; none where it does not.
+    pub(super) fn falls_silent(
+        &self,
+        (from, to): (Minute, Minute),
+        dice: &mut impl Dice,
+    ) -> Option<Minute> {
+        // Used up minute by minute.
+        let mut left = dice.exponential();
+        (from..to).find(|minute| {
+            left -= self.hazard(*minute);
+            left < 0.0
+        })
+    }
+
     /// When a device agrees to a restart.
-    pub(super) fn agrees_at(&self, dice: &mut impl Rng) -> Minute {
+    pub(super) fn agrees_at(&self, dice: &mut impl Dice) -> Minute {
         self.agreement.map_or(0, |agreement| {
             lognormal(agreement.median, agreement.sigma, dice).min(agreement.at_most)
         })
@@ -167,25 +188,6 @@ impl Habits {
     clippy::cast_sign_loss,
     reason = "minutes, cut off at a year"
 )]
-fn lognormal(median: f64, sigma: f64, dice: &mut impl Rng) -> Minute {
-    // Box-Muller; 1 - u is never 0.
-    let (one, two): (f64, f64) = (dice.random(), dice.random());
-    let normal = (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * two).cos();
-    (median * (sigma * normal).exp()).clamp(1.0, 525_600.0) as Minute
-}
-
-/// How often something happens that happens `mean` times on average.
-pub(super) fn poisson(mean: f64, dice: &mut impl Rng) -> u32 {
-    // Knuth's product of uniform numbers; in parts, because e^-mean of a large mean is 0.
-    let (mut left, mut n) = (mean, 0);
-    while left > 0.0 {
-        let part = left.min(30.0);
-        let mut product: f64 = dice.random();
-        while product > (-part).exp() {
-            n += 1;
-            product *= dice.random::<f64>();
-        }
-        left -= part;
-    }
-    n
+fn lognormal(median: f64, sigma: f64, dice: &mut impl Dice) -> Minute {
+    dice.lognormal(median, sigma).clamp(1.0, 525_600.0) as Minute
 }

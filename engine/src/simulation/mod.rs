@@ -5,11 +5,13 @@
 //! minutes. Randomness comes in as an argument; the same dice give the same course.
 
 mod course;
+mod dice;
 mod events;
 mod fleet;
 mod habits;
 
 pub use course::{Course, Ring, play};
+pub use dice::Dice;
 pub use fleet::Fleet;
 pub use habits::{Agreement, Fault, Habits, ServiceOutage, SilentTime, Symptom, Victims, Window};
 

@@ -1,8 +1,6 @@
 //! `GET /enroll/nonce` and `POST /enroll`.
 
-use agent_protocol::{
-    EnrolAnswer, EnrolRequest, EnrolStatus, Nonce, Settings, enrolment_message,
-};
+use agent_protocol::{EnrolAnswer, EnrolRequest, EnrolStatus, Nonce, Settings, enrolment_message};
 use axum::Json;
 use axum::extract::State;
 use base64::Engine;

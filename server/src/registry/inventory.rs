@@ -215,7 +215,10 @@ pub(super) async fn ring_of(
 }
 
 /// The rules of a track's rings. They stay as they are until the transaction ends.
-pub(super) async fn rules_of(conn: &mut PgConnection, track: Uuid) -> anyhow::Result<Vec<RingRule>> {
+pub(super) async fn rules_of(
+    conn: &mut PgConnection,
+    track: Uuid,
+) -> anyhow::Result<Vec<RingRule>> {
     tracks::share(&mut *conn, track).await?;
     rules(&tracks::rings(conn, track).await?)
 }

@@ -124,7 +124,8 @@ pub async fn append_all(conn: &mut PgConnection, entries: &[Entry]) -> sqlx::Res
         rows.actions.push(&entry.action);
         rows.subjects.push(&entry.subject);
         rows.bodies.push(&entry.body);
-        rows.prev_hashes.push(std::mem::replace(&mut last, hash.clone()));
+        rows.prev_hashes
+            .push(std::mem::replace(&mut last, hash.clone()));
         rows.hashes.push(hash);
     }
     sqlx::query!(

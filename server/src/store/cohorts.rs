@@ -94,7 +94,12 @@ pub async fn of_all(conn: &mut PgConnection, facts: &[&Facts]) -> anyhow::Result
     let kinds = || words.iter().zip(KINDS);
     Ok(values
         .iter()
-        .map(|of| kinds().zip(of).map(|(kind, value)| id(kind, value)).collect())
+        .map(|of| {
+            kinds()
+                .zip(of)
+                .map(|(kind, value)| id(kind, value))
+                .collect()
+        })
         .collect())
 }
 

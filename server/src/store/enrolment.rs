@@ -81,10 +81,7 @@ pub async fn lock_tokens(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn use_tokens(
-    conn: &mut PgConnection,
-    uses: &BTreeMap<Uuid, i32>,
-) -> sqlx::Result<()> {
+pub async fn use_tokens(conn: &mut PgConnection, uses: &BTreeMap<Uuid, i32>) -> sqlx::Result<()> {
     let (ids, uses): (Vec<Uuid>, Vec<i32>) = uses.iter().unzip();
     sqlx::query!(
         "UPDATE enrolment_token t SET uses_left = uses_left - u.n FROM UNNEST($1::uuid[], $2::int[]) AS u (id, n) WHERE t.id = u.id",

@@ -150,7 +150,11 @@ pub async fn add(
     let nos: HashMap<Uuid, i32> = rows.into_iter().map(|r| (r.id, r.device_no)).collect();
     let nos: Vec<i32> = devices
         .iter()
-        .map(|d| nos.get(&d.id).copied().context("an added device has no number"))
+        .map(|d| {
+            nos.get(&d.id)
+                .copied()
+                .context("an added device has no number")
+        })
         .collect::<anyhow::Result<_>>()?;
     sqlx::query!(
         "INSERT INTO device_cursor (device_no, epoch, heard_at) SELECT d.no, d.epoch, $3 FROM UNNEST($1::int[], $2::int[]) AS d (no, epoch)",

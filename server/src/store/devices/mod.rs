@@ -13,8 +13,8 @@ mod terms;
 mod walk;
 
 pub use askers::{Applicant, Inventory, applicants, inventories};
-pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use enrolling::{Credentials, KnownBy, add, by_identity, credentials, new_epoch};
+pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, progress};
 pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{

@@ -177,7 +177,10 @@ pub async fn lock(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Opt
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn lock_all(conn: &mut PgConnection, device_nos: &[i32]) -> anyhow::Result<Vec<Device>> {
+pub(super) async fn lock_all(
+    conn: &mut PgConnection,
+    device_nos: &[i32],
+) -> anyhow::Result<Vec<Device>> {
     if device_nos.is_empty() {
         return Ok(Vec::new());
     }
