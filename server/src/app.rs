@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::agent_api::asking::Answering;
 use crate::agent_api::enrolling::Enrolling;
+use crate::agent_api::inventory::Storing;
 use crate::agent_api::keys::AgentKeys;
 use crate::agent_api::nonces::Spending;
 use crate::auth::Passwords;
@@ -79,6 +80,8 @@ pub struct Handles {
     pub asking: Batcher<Answering>,
     /// Where devices enrol.
     pub enrolling: Batcher<Enrolling>,
+    /// Where inventories are stored.
+    pub storing: Batcher<Storing>,
     /// Where nonces of token requests are spent.
     pub spending: Batcher<Spending>,
     /// What polls read.
@@ -202,6 +205,12 @@ impl Running {
             clock: Arc::clone(&clock),
         };
         let (enrolling, enrolments) = Batcher::start(enrolling, &stop);
+        let storing = Storing {
+            pool: pool.clone(),
+            picture: Arc::clone(&picture),
+            catalogue: Arc::clone(&catalogue),
+        };
+        let (storing, stored) = Batcher::start(storing, &stop);
         let (spending, spent) = Batcher::start(Spending { pool: pool.clone() }, &stop);
         let drivers = Drivers {
             pool: pool.clone(),
@@ -221,7 +230,7 @@ impl Running {
             tokio::spawn(drivers.follow_outcomes(stop.clone())),
         ];
         let mut front = lanes;
-        front.extend([granting, answers, enrolments, spent]);
+        front.extend([granting, answers, enrolments, stored, spent]);
         let app = App(Arc::new(Handles {
             pool,
             clock,
@@ -234,6 +243,7 @@ impl Running {
             permits,
             asking,
             enrolling,
+            storing,
             spending,
             picture,
             catalogue,

@@ -111,7 +111,7 @@ impl Drop for Taken {
 /// Rooms and lines of device calls.
 #[derive(Debug)]
 pub struct Bounds {
-    /// Token requests, inventories and downloads.
+    /// Token requests and downloads.
     pub calls: Line,
     /// Bodies of devices that are known, from the first byte to the commit.
     pub known: Budget,

@@ -195,9 +195,9 @@ impl<'a> Stage<'a> {
                 self.silent += u64::from(!was_resolved);
                 return;
             }
-            Event::Overdue if was_resolved => return,
-            Event::Hangs | Event::Lost if was_resolved => return,
+            // Switched off, it does not hang.
             Event::Hangs if device.silent.is_some() => return,
+            Event::Overdue | Event::Hangs | Event::Lost if was_resolved => return,
             Event::Overdue => {}
             Event::Succeeds | Event::Fails | Event::Hangs | Event::Lost => {
                 device.is_resolved = true;

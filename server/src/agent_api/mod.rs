@@ -6,7 +6,7 @@ mod enrol;
 pub mod enrolling;
 mod events;
 mod identity;
-mod inventory;
+pub mod inventory;
 pub mod keys;
 pub mod nonces;
 mod orders;

@@ -317,19 +317,18 @@ async fn save(
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let service_now = service_clock::read(conn).await?.map_or(now, |c| c.now);
-    let mut new = Vec::new();
-    for enrolment in enrolled.iter_mut() {
-        let device = &mut enrolment.after;
-        if enrolment.before.is_none() {
-            new.push(device);
-            continue;
-        }
-        devices::save(conn, device).await?;
+    let devices = enrolled.iter_mut();
+    let (new, known): (Vec<_>, Vec<_>) = devices
+        .map(|enrolment| (enrolment.before.is_none(), &mut enrolment.after))
+        .partition(|(is_new, _)| *is_new);
+    let known: Vec<&Device> = known.iter().map(|(_, device)| &**device).collect();
+    devices::save(conn, &known).await?;
+    for device in known {
         devices::new_epoch(conn, device.device_no, device.incarnation).await?;
     }
-    let added: Vec<&Device> = new.iter().map(|device| &**device).collect();
+    let added: Vec<&Device> = new.iter().map(|(_, device)| &**device).collect();
     let nos = devices::add(conn, &added, service_now).await?;
-    for (device, no) in new.into_iter().zip(nos) {
+    for ((_, device), no) in new.into_iter().zip(nos) {
         device.device_no = no;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Inventories: parsed at the edge, stored when they changed, announced to every replica.
+//! Inventories, parsed at the edge, and the ring in which they place a device.
 
 use std::str::FromStr;
 
@@ -239,69 +239,4 @@ pub(super) fn placed(
 ) -> Option<Uuid> {
     let subject = Subject { facts, host_name };
     place(rules, TrackId(track), id, &subject, pin.map(RingId)).map(|r| r.0)
-}
-
-/// Takes in a device's inventory: facts, ledger, cohorts, ring and populations move in one transaction. `generation`
-/// is that of the token it came with.
-///
-/// # Errors
-/// [`OpError::NotFound`] for a device that is gone, revoked or enrolled anew; [`OpError::Refused`] where it claims to be
-/// another machine; [`OpError::Internal`].
-pub async fn update(
-    pool: &PgPool,
-    catalogue: &Catalogue,
-    picture: &Picture,
-    (device_no, generation): (i32, i32),
-    new: ParsedInventory,
-) -> Result<(), OpError> {
-    let mut tx = pool.begin().await?;
-    // A slow body may arrive when the device is revoked or another incarnation by now.
-    let before = devices::lock(&mut tx, device_no).await?;
-    let current =
-        before.filter(|d| d.status == DeviceStatus::Admitted && d.generation == generation);
-    let Some(before) = current else {
-        return Err(OpError::NotFound { what: "device" });
-    };
-    let same_machine = Identity {
-        host_name: before.identity.host_name.clone(),
-        ..new.identity.clone()
-    };
-    if same_machine != before.identity {
-        return Err(OpError::Refused {
-            code: "identity".into(),
-            sentence: "Serial, SMBIOS UUID or TPM key are those of another machine. Enrol again."
-                .into(),
-        });
-    }
-    if before.inventory_digest == new.digest.as_bytes() {
-        return Ok(());
-    }
-    let ring = ring_of(
-        &mut tx,
-        before.track_id,
-        before.id,
-        before.pin,
-        &new.facts,
-        &new.identity.host_name,
-    )
-    .await?;
-    let after = Device {
-        // A device that matches no rule any more stays where it is.
-        ring_id: ring.unwrap_or(before.ring_id),
-        cohorts: cohorts::of(&mut tx, &new.facts).await?,
-        identity: new.identity,
-        facts: new.facts,
-        ledger: new.ledger,
-        inventory_digest: new.digest.as_bytes().to_vec(),
-        ..before.clone()
-    };
-    devices::save(&mut tx, &after).await?;
-    population::delta(&mut tx, catalogue, &[(Some(&before), &after)]).await?;
-    let announced = changes::announce_devices(&mut tx, &[device_no], true).await?;
-    tx.commit().await?;
-    for (_, n, device_nos) in announced {
-        picture.advance(&device_nos, n);
-    }
-    picture.wake.notify_one();
-    Ok(())
 }

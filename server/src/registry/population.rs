@@ -1,6 +1,6 @@
 //! Denominators: of which class a device is for a rollout, and how a change of the device changes the counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use servicing::{Build, Facts, Ledger, Planned, Sequence};
 use sqlx::PgConnection;
@@ -100,52 +100,41 @@ pub(super) async fn delta(
 ) -> anyhow::Result<()> {
     let mut changes = populations::Changes::new();
     let tracks: BTreeSet<Uuid> = devices.iter().map(|(_, after)| after.track_id).collect();
-    let mut kept = BTreeMap::new();
     for track in tracks {
         tracks::share(&mut *conn, track).await?;
-        kept.insert(track, populations::kept(&mut *conn, track).await?);
-    }
-    for (before, after) in devices {
-        let is_new = before.is_none();
-        for (device, sign) in before.map(|d| (d, -1)).into_iter().chain([(*after, 1)]) {
-            if device.status != DeviceStatus::Admitted {
+        let of_track = || devices.iter().filter(|(_, after)| after.track_id == track);
+        // What is new is listed nowhere and has begun nothing.
+        let known = of_track().filter_map(|(before, _)| before.map(|d| d.device_no));
+        let known: Vec<i32> = known.collect();
+        for kept in populations::kept(&mut *conn, track).await? {
+            let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
                 continue;
-            }
-            for kept in kept.get(&device.track_id).into_iter().flatten() {
-                // What is new is listed nowhere and has begun nothing.
-                let counted = if is_new {
-                    (!kept.listed).then_some(device.ring_id)
-                } else {
-                    counted_in(&mut *conn, kept, device).await?
-                };
-                let Some(ring) = counted else { continue };
-                let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
+            };
+            let begun = if known.is_empty() {
+                HashMap::new()
+            } else {
+                populations::begun(&mut *conn, &kept, &known).await?
+            };
+            for (before, after) in of_track() {
+                let begun = begun.get(&after.device_no).copied().unwrap_or_default();
+                if begun.started || (kept.listed && !begun.listed) {
                     continue;
-                };
-                let class = class_of(&sequence, &device.facts);
-                *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+                }
+                let counted =
+                    |d: &&Device| d.track_id == track && d.status == DeviceStatus::Admitted;
+                let before = before.filter(counted).map(|d| (d, -1));
+                let after = Some(*after).filter(counted).map(|d| (d, 1));
+                for (device, sign) in before.into_iter().chain(after) {
+                    // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
+                    let ring = begun.pinned.unwrap_or(device.ring_id);
+                    let class = class_of(&sequence, &device.facts);
+                    *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+                }
             }
         }
     }
     populations::apply(conn, &changes).await?;
     Ok(())
-}
-
-/// The ring in which a device counts for a rollout by what it is; none where it does not, or counts there for ever.
-async fn counted_in(
-    conn: &mut PgConnection,
-    kept: &populations::Kept,
-    device: &Device,
-) -> anyhow::Result<Option<Uuid>> {
-    let device_no = device.device_no;
-    if (kept.listed && !populations::is_listed(&mut *conn, kept.rollout, device_no).await?)
-        || populations::has_started(&mut *conn, device_no, kept).await?
-    {
-        return Ok(None);
-    }
-    // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
-    let pinned = populations::pinned_in(conn, kept.rollout, device_no).await?;
-    Ok(Some(pinned.unwrap_or(device.ring_id)))
 }
 
 /// Changes the populations of a track for devices that moved to other rings of it, as they are now. Callers keep the

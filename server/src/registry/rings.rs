@@ -407,7 +407,7 @@ pub async fn pin(
         ring_id: placed.unwrap_or(before.ring_id),
         ..before.clone()
     };
-    devices::save(&mut tx, &after).await?;
+    devices::save(&mut tx, &[&after]).await?;
     population::delta(&mut tx, catalogue, &[(Some(&before), &after)]).await?;
     changes::announce_devices(&mut tx, &[after.device_no], true).await?;
     let entry = audit::Entry {

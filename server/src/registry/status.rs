@@ -55,7 +55,7 @@ async fn set_status(
     if to == DeviceStatus::Revoked {
         after.generation += 1;
     }
-    devices::save(&mut tx, &after).await?;
+    devices::save(&mut tx, &[&after]).await?;
     population::delta(&mut tx, catalogue, &[(Some(&before), &after)]).await?;
     let announced = changes::announce_devices(&mut tx, &[after.device_no], true).await?;
     let entry = audited(now, Some(by), action, &after, &json!({}));

@@ -246,44 +246,51 @@ pub async fn is_listed(
     .await
 }
 
-/// Whether a device ever started this content on this track, or in this rollout where it is for listed devices: it
-/// stays in the denominator for ever, in the ring in which it started.
-///
-/// # Errors
-/// When the database fails.
-pub async fn has_started(
-    conn: &mut PgConnection,
-    device_no: i32,
-    kept: &Kept,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM assignment a JOIN rollout r ON r.id = a.rollout_id
-                          JOIN rollout k ON k.id = $2 AND k.digest = r.digest AND k.track_id = r.track_id
-                          WHERE a.device_no = $1 AND a.counted & 1 = 1 AND (NOT $3 OR r.id = k.id)) AS "started!""#,
-        device_no,
-        kept.rollout,
-        kept.listed,
-    )
-    .fetch_one(conn)
-    .await
+/// How far a device is in a rollout, as far as its population asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Begun {
+    /// It is listed for it.
+    pub listed: bool,
+    /// It started this content on this track, or in this rollout where it is for listed devices: it stays in the
+    /// denominator for ever, in the ring in which it started.
+    pub started: bool,
+    /// The ring to which it is pinned, once it has reported there.
+    pub pinned: Option<Uuid>,
 }
 
-/// The ring to which a device is pinned in a rollout, once it has reported there.
+/// How far devices are in a rollout.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn pinned_in(
+pub async fn begun(
     conn: &mut PgConnection,
-    rollout: Uuid,
-    device_no: i32,
-) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "SELECT s.ring_id FROM assignment a JOIN stage s ON s.id = a.stage_id WHERE a.rollout_id = $1 AND a.device_no = $2",
-        rollout,
-        device_no,
+    kept: &Kept,
+    device_nos: &[i32],
+) -> sqlx::Result<HashMap<i32, Begun>> {
+    let rows = sqlx::query!(
+        r#"SELECT k.no AS "no!",
+                  EXISTS (SELECT FROM rollout_device l WHERE l.rollout_id = $1 AND l.device_no = k.no) AS "listed!",
+                  EXISTS (SELECT FROM assignment a JOIN rollout r ON r.id = a.rollout_id
+                          JOIN rollout o ON o.id = $1 AND o.digest = r.digest AND o.track_id = r.track_id
+                          WHERE a.device_no = k.no AND a.counted & 1 = 1 AND (NOT $2 OR r.id = o.id)) AS "started!",
+                  (SELECT s.ring_id FROM assignment a JOIN stage s ON s.id = a.stage_id
+                   WHERE a.rollout_id = $1 AND a.device_no = k.no) AS pinned
+           FROM UNNEST($3::int[]) AS k (no)"#,
+        kept.rollout, kept.listed, device_nos,
     )
-    .fetch_optional(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let begun = Begun {
+                listed: r.listed,
+                started: r.started,
+                pinned: r.pinned,
+            };
+            (r.no, begun)
+        })
+        .collect())
 }
 
 /// Moved devices that are alike in all that decides their class.

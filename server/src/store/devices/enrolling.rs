@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::columns::Columns;
 use super::registry::{Device, DeviceStatus, lock_all};
-use crate::store::{from_word, to_json, word};
+use crate::store::from_word;
 
 /// By what a device is known again. Placeholders that vendors leave in serial and UUID are nobody's: either is none for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,10 +123,7 @@ pub async fn add(
     if devices.is_empty() {
         return Ok(Vec::new());
     }
-    let mut c = Columns::default();
-    for device in devices {
-        c.push(device)?;
-    }
+    let c = Columns::of(devices)?;
     let rows = sqlx::query!(
         "INSERT INTO device (id, track_id, ring_id, pin, status, incarnation, generation, public_key, serial, smbios_uuid, tpm_ek_sha256,
              host_name, agent_version, product, base, ubr, series, edition, architecture, cohorts, facts, ledger, inventory_digest, enrolled_at)
@@ -165,69 +163,6 @@ pub async fn add(
     .execute(conn)
     .await?;
     Ok(nos)
-}
-
-/// Columns of devices that are added together.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    tracks: Vec<Uuid>,
-    rings: Vec<Uuid>,
-    pins: Vec<Option<Uuid>>,
-    statuses: Vec<String>,
-    incarnations: Vec<i32>,
-    generations: Vec<i32>,
-    public_keys: Vec<&'a [u8]>,
-    serials: Vec<&'a str>,
-    smbios_uuids: Vec<Uuid>,
-    eks: Vec<Option<&'a [u8]>>,
-    host_names: Vec<&'a str>,
-    agent_versions: Vec<&'a str>,
-    products: Vec<String>,
-    bases: Vec<i32>,
-    ubrs: Vec<i32>,
-    series: Vec<String>,
-    editions: Vec<String>,
-    architectures: Vec<String>,
-    /// One list for each kind: PostgreSQL would make one long list of several.
-    cohorts: [Vec<i16>; 5],
-    facts: Vec<serde_json::Value>,
-    ledgers: Vec<serde_json::Value>,
-    digests: Vec<&'a [u8]>,
-    enrolled_at: Vec<DateTime<Utc>>,
-}
-
-impl<'a> Columns<'a> {
-    fn push(&mut self, device: &'a Device) -> anyhow::Result<()> {
-        let (f, identity) = (&device.facts, &device.identity);
-        self.ids.push(device.id);
-        self.tracks.push(device.track_id);
-        self.rings.push(device.ring_id);
-        self.pins.push(device.pin);
-        self.statuses.push(word(&device.status)?);
-        self.incarnations.push(device.incarnation);
-        self.generations.push(device.generation);
-        self.public_keys.push(&device.public_key);
-        self.serials.push(&identity.serial);
-        self.smbios_uuids.push(identity.smbios_uuid);
-        self.eks.push(identity.tpm_ek_sha256.as_deref());
-        self.host_names.push(&identity.host_name);
-        self.agent_versions.push(&device.agent_version);
-        self.products.push(word(&f.product)?);
-        self.bases.push(i32::try_from(f.build.base)?);
-        self.ubrs.push(i32::try_from(f.build.ubr)?);
-        self.series.push(word(&f.series)?);
-        self.editions.push(f.edition.to_string());
-        self.architectures.push(word(&f.architecture)?);
-        for (list, cohort) in self.cohorts.iter_mut().zip(&device.cohorts) {
-            list.push(*cohort);
-        }
-        self.facts.push(to_json(f)?);
-        self.ledgers.push(to_json(&device.ledger)?);
-        self.digests.push(&device.inventory_digest);
-        self.enrolled_at.push(device.enrolled_at);
-        Ok(())
-    }
 }
 
 /// A known device came back: its numbers start again.

@@ -1,6 +1,7 @@
 //! Devices: who they are, what they really have, and which of them a query takes.
 
 mod askers;
+mod columns;
 mod enrolling;
 mod places;
 mod placing;
@@ -18,8 +19,8 @@ pub use places::{Candidate, Platform, Progress, candidates, listed, platforms, p
 pub use placing::{Move, Placing, move_all, placings, placings_of};
 pub use query::{Class, DeviceQuery, STATES, Test};
 pub use registry::{
-    Device, DeviceStatus, Identity, by_id, by_no, by_nos, highest_no, lock, save, suspect_clone,
-    track_of,
+    Device, DeviceStatus, Identity, by_id, by_no, by_nos, highest_no, lock, lock_all, save,
+    suspect_clone, track_of,
 };
 pub use search::{Group, Heard, Search};
 pub use sketches::{Sketch, each_sketch, sketches, unfinished};

@@ -6,7 +6,8 @@ use servicing::{Facts, Ledger};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::store::{from_json, from_word, to_json, word};
+use super::columns::Columns;
+use crate::store::{from_json, from_word};
 
 /// Whether a device may work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,10 +178,7 @@ pub async fn lock(conn: &mut PgConnection, device_no: i32) -> anyhow::Result<Opt
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn lock_all(
-    conn: &mut PgConnection,
-    device_nos: &[i32],
-) -> anyhow::Result<Vec<Device>> {
+pub async fn lock_all(conn: &mut PgConnection, device_nos: &[i32]) -> anyhow::Result<Vec<Device>> {
     if device_nos.is_empty() {
         return Ok(Vec::new());
     }
@@ -193,23 +191,35 @@ pub(super) async fn lock_all(
     by_nos(conn, device_nos).await
 }
 
-/// Writes everything that an enrolment, an inventory or a person can change of a device.
+/// Writes everything that an enrolment, an inventory or a person can change of devices.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn save(conn: &mut PgConnection, device: &Device) -> anyhow::Result<()> {
-    let f = &device.facts;
+pub async fn save(conn: &mut PgConnection, devices: &[&Device]) -> anyhow::Result<()> {
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let c = Columns::of(devices)?;
     sqlx::query!(
-        "UPDATE device SET track_id = $2, ring_id = $3, pin = $4, status = $5, clone_suspected = $6, incarnation = $7, generation = $8,
-             public_key = $9, serial = $10, smbios_uuid = $11, tpm_ek_sha256 = $12, host_name = $13, agent_version = $14, product = $15,
-             base = $16, ubr = $17, series = $18, edition = $19, architecture = $20, cohorts = $21, facts = $22, ledger = $23,
-             inventory_digest = $24, enrolled_at = $25
-         WHERE device_no = $1",
-        device.device_no, device.track_id, device.ring_id, device.pin, word(&device.status)?, device.clone_suspected, device.incarnation,
-        device.generation, device.public_key, device.identity.serial, device.identity.smbios_uuid, device.identity.tpm_ek_sha256,
-        device.identity.host_name, device.agent_version, word(&f.product)?, i32::try_from(f.build.base)?, i32::try_from(f.build.ubr)?,
-        word(&f.series)?, f.edition.to_string(), word(&f.architecture)?, &device.cohorts, to_json(f)?, to_json(&device.ledger)?,
-        device.inventory_digest, device.enrolled_at,
+        "UPDATE device SET track_id = d.track_id, ring_id = d.ring_id, pin = d.pin, status = d.status, clone_suspected = d.clone_suspected,
+             incarnation = d.incarnation, generation = d.generation, public_key = d.public_key, serial = d.serial,
+             smbios_uuid = d.smbios_uuid, tpm_ek_sha256 = d.tpm_ek_sha256, host_name = d.host_name, agent_version = d.agent_version,
+             product = d.product, base = d.base, ubr = d.ubr, series = d.series, edition = d.edition, architecture = d.architecture,
+             cohorts = ARRAY[d.model, d.bios, d.cpu, d.build, d.sku], facts = d.facts, ledger = d.ledger,
+             inventory_digest = d.inventory_digest, enrolled_at = d.enrolled_at
+         FROM UNNEST($1::int[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::int[], $7::int[], $8::bytea[], $9::text[], $10::uuid[],
+             $11::bytea[], $12::text[], $13::text[], $14::text[], $15::int[], $16::int[], $17::text[], $18::text[], $19::text[],
+             $20::smallint[], $21::smallint[], $22::smallint[], $23::smallint[], $24::smallint[], $25::jsonb[], $26::jsonb[], $27::bytea[],
+             $28::timestamptz[], $29::bool[])
+             AS d (device_no, track_id, ring_id, pin, status, incarnation, generation, public_key, serial, smbios_uuid, tpm_ek_sha256,
+             host_name, agent_version, product, base, ubr, series, edition, architecture, model, bios, cpu, build, sku, facts, ledger,
+             inventory_digest, enrolled_at, clone_suspected)
+         WHERE device.device_no = d.device_no",
+        &c.device_nos, &c.tracks, &c.rings, &c.pins as &[Option<Uuid>], &c.statuses, &c.incarnations, &c.generations,
+        &c.public_keys as &[&[u8]], &c.serials as &[&str], &c.smbios_uuids, &c.eks as &[Option<&[u8]>], &c.host_names as &[&str],
+        &c.agent_versions as &[&str], &c.products, &c.bases, &c.ubrs, &c.series, &c.editions, &c.architectures, &c.cohorts[0],
+        &c.cohorts[1], &c.cohorts[2], &c.cohorts[3], &c.cohorts[4], &c.facts, &c.ledgers, &c.digests as &[&[u8]], &c.enrolled_at,
+        &c.clones,
     )
     .execute(conn)
     .await?;
