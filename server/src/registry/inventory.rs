@@ -7,14 +7,12 @@ use engine::ids::{RingId, TrackId};
 use engine::ring::{RingRule, Subject, place};
 use serde::de::DeserializeOwned;
 use servicing::{Build, Facts, FieldError, KbNumber, Ledger, LedgerEntry, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::population;
 use crate::error::OpError;
-use crate::fleet::{Catalogue, Picture};
-use crate::store::devices::{self, Device, DeviceStatus, Identity};
-use crate::store::{changes, cohorts, from_word, tracks};
+use crate::store::devices::Identity;
+use crate::store::{from_word, tracks};
 
 /// Longest text of an inventory field.
 const LONGEST: usize = 256;

@@ -18,7 +18,7 @@ pub(super) struct Columns<'a> {
     pub(super) statuses: Vec<String>,
     pub(super) incarnations: Vec<i32>,
     pub(super) generations: Vec<i32>,
-    public_keys: Vec<&'a [u8]>,
+    pub(super) public_keys: Vec<&'a [u8]>,
     pub(super) serials: Vec<&'a str>,
     pub(super) smbios_uuids: Vec<Uuid>,
     pub(super) eks: Vec<Option<&'a [u8]>>,
