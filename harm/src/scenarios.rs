@@ -61,16 +61,12 @@ fn runs(devices: u32) -> u32 {
     if devices <= 5_000 { 2_000 } else { 300 }
 }
 
-fn harm() -> Vec<Scenario> {
-    use Symptom::{GoesDark, Hangs, Reports};
+/// What fails, on whom and how often, in rings of which sizes, and the bars where it reports, hangs and goes dark.
+type Row = (&'static str, Victims, f64, &'static [u32], [f64; 3]);
+
+fn rows() -> [Row; 5] {
     use Victims::{All, OneModel};
-    let words = |symptom| match symptom {
-        Reports => "reports",
-        Hangs => "hangs",
-        GoesDark => "goes dark",
-    };
-    let mut scenarios = Vec::new();
-    let rows: [(&str, Victims, f64, &[u32], [f64; 3]); 5] = [
+    [
         (
             "fails on every device",
             All,
@@ -106,8 +102,18 @@ fn harm() -> Vec<Scenario> {
             &[5_000, 50_000],
             [25.0, 45.0, 45.0],
         ),
-    ];
-    for (what, victims, share, rings, bars) in rows {
+    ]
+}
+
+fn harm() -> Vec<Scenario> {
+    use Symptom::{GoesDark, Hangs, Reports};
+    let words = |symptom| match symptom {
+        Reports => "reports",
+        Hangs => "hangs",
+        GoesDark => "goes dark",
+    };
+    let mut scenarios = Vec::new();
+    for (what, victims, share, rings, bars) in rows() {
         for (symptom, bar) in [Reports, Hangs, GoesDark].into_iter().zip(bars) {
             for devices in rings {
                 let fault = Fault {
