@@ -61,8 +61,8 @@ fn the_same_dice_play_the_same_course() {
 
 #[test]
 fn a_good_update_reaches_everyone_and_is_hardly_ever_halted() {
-    let courses = courses(&ring(600), 100);
-    assert!(halted(&courses) <= 2, "{} of 100", halted(&courses));
+    let courses = courses(&ring(600), 15);
+    assert!(halted(&courses) <= 1, "{} of 15", halted(&courses));
     for course in courses.iter().filter(|c| c.halted_at.is_none()) {
         assert_eq!((course.started, course.harmed), (600, 0));
         let hours = course.done_at.unwrap() / 60;
@@ -84,10 +84,10 @@ fn an_update_that_fails_everywhere_harms_two() {
 
 #[test]
 fn one_bad_model_of_fifty_is_stopped_before_it_spreads() {
-    let courses = courses(&bad(2_000, Victims::OneModel, 1.0, Symptom::Reports), 30);
-    assert_eq!(halted(&courses), 30);
+    let courses = courses(&bad(2_000, Victims::OneModel, 1.0, Symptom::Reports), 10);
+    assert_eq!(halted(&courses), 10);
     assert!(
-        harmed(&courses) <= 30 * 5,
+        harmed(&courses) <= 10 * 5,
         "{} of 40 devices each",
         harmed(&courses)
     );
@@ -123,7 +123,7 @@ fn an_outage_of_six_hours_with_hundreds_under_way_halts_nothing_and_hangs_nobody
         under_way: 500,
         lasts: 360,
     });
-    for course in courses(&ring, 5) {
+    for course in courses(&ring, 2) {
         assert_eq!((course.halted_at, course.started), (None, 3_000));
     }
 }
@@ -137,7 +137,7 @@ fn a_good_fleet_of_which_a_part_is_switched_off_over_a_weekend_is_not_halted() {
         from: 6 * 60,
         to: 68 * 60,
     });
-    for course in courses(&ring, 10) {
+    for course in courses(&ring, 2) {
         assert_eq!((course.halted_at, course.started), (None, 3_000));
     }
 }
