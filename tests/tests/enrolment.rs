@@ -128,6 +128,19 @@ async fn a_counted_token_is_not_used_more_often_by_many_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_leaves_no_model_behind() {
+    let lab = Lab::start().await;
+    let invented = lab.machine("Invented 9000");
+    let stranger = request(&lab, "guess", invented.clone()).await;
+    assert_eq!(refused(&lab, &stranger).await, "/problems/refused/token");
+    let models = "SELECT count(*) FROM cohort WHERE value = $1";
+    assert_eq!(lab.number(models, &invented.model).await, 0);
+    let known = request(&lab, TOKEN, invented.clone()).await;
+    assert_eq!(post(&lab, &known).await.status, 200);
+    assert_eq!(lab.number(models, &invented.model).await, 1);
+}
+
+#[tokio::test]
 async fn a_herd_shares_transactions_and_one_mistake_spoils_nothing() {
     let lab = Lab::start().await;
     let mut requests = Vec::new();

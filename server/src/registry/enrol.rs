@@ -82,6 +82,15 @@ pub async fn enrol(
         })
         .collect();
     let mut enrolled: Vec<&mut Enrolment<'_>> = decisions.iter_mut().flatten().collect();
+    if enrolled.is_empty() {
+        // Nonces stay spent; nothing else is touched for whoever is not let in.
+        tx.commit().await?;
+        return Ok(decisions
+            .into_iter()
+            .map(|decision| decision.map(|enrolment| enrolment.after))
+            .collect());
+    }
+    find_cohorts(&mut tx, &mut enrolled).await?;
     save(&mut tx, &mut enrolled, now).await?;
     enrolment::use_tokens(&mut tx, &uses).await?;
     let changed: Vec<_> = enrolled.iter().map(|e| (e.before, &e.after)).collect();
@@ -130,9 +139,8 @@ struct Desk {
     expected: HashSet<(Uuid, String)>,
     /// Rules of rings, by track.
     rules: HashMap<Uuid, Vec<RingRule>>,
-    /// What each input's device was before, and its cohorts now: in the order of the inputs.
+    /// What each input's device was before: in the order of the inputs.
     known: Vec<Option<Device>>,
-    cohorts: Vec<Vec<i16>>,
 }
 
 /// An enrolment that is let in.
@@ -165,15 +173,12 @@ impl Desk {
         for track in tracks {
             rules.insert(track, rules_of(conn, track).await?);
         }
-        let facts: Vec<&Facts> = inputs.iter().map(|i| &i.inventory.facts).collect();
-        let cohorts = cohorts::of_all(conn, &facts).await?;
         Ok(Self {
             tokens,
             unspent,
             expected,
             rules,
             known,
-            cohorts,
         })
     }
 
@@ -226,7 +231,7 @@ impl Desk {
             incarnation: before.map_or(0, |d| d.incarnation) + 1,
             generation: before.map_or(0, |d| d.generation) + 1,
             public_key: input.public_key.to_vec(),
-            cohorts: self.cohorts[n].clone(),
+            cohorts: Vec::new(),
             identity,
             agent_version: input.agent_version.clone(),
             facts,
@@ -308,6 +313,19 @@ impl Enrolment<'_> {
         let detail = json!({ "token": self.token, "incarnation": incarnation, "status": status });
         audited(at, None, action, &self.after, &detail)
     }
+}
+
+/// Finds the cohorts of devices that are let in. New values get ids, which are scarce: not for whoever is refused.
+async fn find_cohorts(
+    conn: &mut PgConnection,
+    enrolled: &mut [&mut Enrolment<'_>],
+) -> anyhow::Result<()> {
+    let facts: Vec<&Facts> = enrolled.iter().map(|e| &e.after.facts).collect();
+    let cohorts = cohorts::of_all(conn, &facts).await?;
+    for (enrolment, cohorts) in enrolled.iter_mut().zip(cohorts) {
+        enrolment.after.cohorts = cohorts;
+    }
+    Ok(())
 }
 
 /// Writes devices; those that are new get their numbers.
