@@ -85,7 +85,7 @@ fn halts(c: &mut Criterion) {
 
 fn admissions(c: &mut Criterion) {
     let evidence = rollout(10_000, 24).snapshot.evidence;
-    let caps = BTreeMap::new();
+    let (caps, policy) = (BTreeMap::new(), HaltPolicy::default());
     let admission = Admission {
         evidence: &evidence,
         caps: &caps,
@@ -94,6 +94,7 @@ fn admissions(c: &mut Criterion) {
         ring_size: 1_000_000,
         unresolved: 0,
         cleared: &[],
+        halt: &policy,
         today: 0,
     };
     let askers: Vec<Asker> = (0..500)

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use servicing::Sha256;
 
-use crate::halt::HaltCause;
+use crate::halt::{HaltCause, HaltPolicy};
 use crate::ids::{PersonId, RolloutId, TrackId};
 use crate::policy::Preset;
 
@@ -117,6 +117,9 @@ pub struct Rollout {
     /// Halts that a person cleared, as they stood then: the same cause halts again only with more failures.
     #[serde(default)]
     pub cleared: Vec<HaltCause>,
+    /// Baselines of its halt test, fixed when it starts.
+    #[serde(default, skip_serializing_if = "HaltPolicy::is_default")]
+    pub halt: HaltPolicy,
     /// Counts decisions, from 0.
     pub version: u64,
 }

@@ -28,9 +28,9 @@ use crate::simulated::{Profile, Scenario};
 use http::Http;
 use member::Member;
 
-/// So many devices talk to the server at the same time: enough to keep two cores busy while most wait for a commit that they
-/// share.
-const CONCURRENCY: usize = 128;
+/// So many devices talk to the server at the same time: most wait for a commit, and the more of them share one the less each
+/// costs.
+const CONCURRENCY: usize = 512;
 
 /// What a fleet is made of.
 #[derive(Debug, Clone)]

@@ -37,6 +37,9 @@ const PATIENCE: TimeDelta = TimeDelta::days(30);
 /// Shorter moments say nothing about load.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// Memory is looked at no more often: walking the pages of a million devices takes a second.
+const MEMORY_EVERY: Duration = Duration::from_secs(15);
+
 /// How large.
 #[derive(Debug, Clone, Copy)]
 pub struct Journey {
@@ -112,11 +115,12 @@ impl Told {
             postgres,
             requests: 0,
             looked: Instant::now(),
+            weighed: None,
             peak: Peak::default(),
         };
         let requests = stage.fleet.run(host.clock.now()).await?;
         stage.count(requests);
-        stage.look()?;
+        stage.weigh()?;
         let enrolled_in = started.elapsed();
         stage.say(started, "enrolled");
 
@@ -218,6 +222,8 @@ struct Stage<'a> {
     postgres: &'a Postgres,
     requests: u64,
     looked: Instant,
+    /// When memory was last looked at.
+    weighed: Option<Instant>,
     peak: Peak,
 }
 
@@ -239,7 +245,7 @@ impl Stage<'_> {
                 let requests = self.fleet.run(next).await?;
                 self.count(requests);
             }
-            self.look()?;
+            self.weigh()?;
             let rollout = operator.get(&format!("/rollouts/{id}")).await?;
             let now = summary(&rollout);
             if now != told {
@@ -272,8 +278,12 @@ impl Stage<'_> {
         (self.requests, self.looked) = (requests, Instant::now());
     }
 
-    /// Notes memory.
-    fn look(&mut self) -> anyhow::Result<()> {
+    /// Notes memory, where that was long enough ago.
+    fn weigh(&mut self) -> anyhow::Result<()> {
+        if self.weighed.is_some_and(|at| at.elapsed() < MEMORY_EVERY) {
+            return Ok(());
+        }
+        self.weighed = Some(Instant::now());
         let peak = &mut self.peak;
         peak.server_bytes = proc::memory(std::process::id())?.peak;
         let postgres = proc::memory_of_family(self.postgres.pid)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::caps::grow_assessed;
 use super::{Admission, Admitted, Asker, NotAdmitted, WaitReason};
-use crate::halt::{HaltPolicy, assess};
+use crate::halt::assess;
 use crate::ids::CohortId;
 
 /// Restarts within the same minute are equally soon: the rank decides between them.
@@ -15,11 +15,7 @@ const BUCKET_S: u32 = 60;
 /// # Errors
 /// When the evidence says halt: nobody may start, and the caller wakes whoever halts the rollout.
 pub fn admit(admission: &Admission<'_>, askers: &[Asker]) -> Result<Admitted, NotAdmitted> {
-    let assessment = assess(
-        admission.evidence,
-        admission.cleared,
-        &HaltPolicy::default(),
-    );
+    let assessment = assess(admission.evidence, admission.cleared, admission.halt);
     if let Some(cause) = assessment.halt {
         return Err(NotAdmitted::Halt(cause));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Admission;
 use crate::evidence::{CohortKind, Counts};
 use crate::gate::failure_upper_bound;
-use crate::halt::{Assessment, HaltPolicy, assess};
+use crate::halt::{Assessment, assess};
 use crate::ids::CohortId;
 use crate::policy::Growth;
 
@@ -60,11 +60,7 @@ fn enough(ok: u64, started: u64, quorum: f64) -> bool {
 /// generations since they were stored; they never shrink.
 #[must_use]
 pub fn grow(admission: &Admission<'_>) -> BTreeMap<CohortId, u64> {
-    let assessment = assess(
-        admission.evidence,
-        admission.cleared,
-        &HaltPolicy::default(),
-    );
+    let assessment = assess(admission.evidence, admission.cleared, admission.halt);
     grow_assessed(admission, &assessment)
 }
 

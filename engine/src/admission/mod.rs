@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
-use crate::halt::HaltCause;
+use crate::halt::{HaltCause, HaltPolicy};
 use crate::ids::CohortId;
 use crate::policy::{Growth, Limits};
 use crate::words;
@@ -46,6 +46,8 @@ pub struct Admission<'a> {
     pub unresolved: u64,
     /// Halts that a person cleared.
     pub cleared: &'a [HaltCause],
+    /// Baselines of the halt test.
+    pub halt: &'a HaltPolicy,
     /// Permits of the stage on this calendar day of its time zone.
     pub today: u64,
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::{Assignment, Deadlines, Report, State, Suspicion, Times};
+use crate::evidence::COUNTED_EVERY_S;
 
 /// A device counts as alive for an hour after it was heard: that is the longest time between two polls.
 pub const HANG_CONTACT_S: i64 = 3600;
@@ -32,13 +33,27 @@ pub fn judge(
     }
     if assignment.suspicion != Some(Suspicion::Lost) {
         let heard = times.permitted_at.max(times.contact_at);
-        due.push((heard + Duration::seconds(deadlines.lost_s), Report::Lost));
+        due.push((
+            counted_by(heard + Duration::seconds(deadlines.lost_s)),
+            Report::Lost,
+        ));
     }
     due.sort_by_key(|(at, _)| *at);
     match due.as_slice() {
         [(at, report), rest @ ..] if *at <= now => (Some(*report), rest.first().map(|(at, _)| *at)),
         [(at, _), ..] => (None, Some(*at)),
         [] => (None, None),
+    }
+}
+
+/// The next time at which those who can fall silent are counted: whatever befell updated devices and others alike is known
+/// of the others first, and no halt comes of it in between.
+fn counted_by(at: DateTime<Utc>) -> DateTime<Utc> {
+    let over = at.timestamp_millis().rem_euclid(COUNTED_EVERY_S * 1000);
+    if over == 0 {
+        at
+    } else {
+        at + Duration::milliseconds(COUNTED_EVERY_S * 1000 - over)
     }
 }
 

@@ -15,7 +15,7 @@ use servicing::Sha256;
 use crate::approval::{Request, VoidReason};
 use crate::evidence::{Evidence, sparse};
 use crate::gate::GateReport;
-use crate::halt::{HaltCause, HaltPolicy, assess};
+use crate::halt::{HaltCause, assess};
 use crate::ids::{PersonId, RequestId, RolloutId, StageId};
 use crate::rollout::{Rollout, RolloutState};
 use crate::stage::{Stage, StageState};
@@ -288,7 +288,7 @@ pub fn decide(snapshot: &Snapshot, input: Input, _now: DateTime<Utc>) -> Result<
     let assessment = assess(
         &snapshot.evidence,
         &snapshot.rollout.cleared,
-        &HaltPolicy::default(),
+        &snapshot.rollout.halt,
     );
     let mut decision = match input {
         Input::Tick => tick::tick(snapshot, &assessment),

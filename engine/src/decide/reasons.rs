@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::{Reason, Snapshot};
 use crate::approval::{Ask, counted, lost_lines, lost_pass};
 use crate::gate::{Criterion, GateInput, GateReport, Verdict, evaluate, opening_blocks};
-use crate::halt::{Assessment, HaltPolicy, assess};
+use crate::halt::{Assessment, assess};
 use crate::ids::StageId;
 use crate::rollout::{HaltReason, RolloutState};
 use crate::stage::{Stage, StageState};
@@ -94,7 +94,7 @@ fn active(snapshot: &Snapshot) -> Vec<Reason> {
     let assessment = assess(
         &snapshot.evidence,
         &snapshot.rollout.cleared,
-        &HaltPolicy::default(),
+        &snapshot.rollout.halt,
     );
     let stage = &snapshot.stages[index];
     let mut reasons = match stage.state {

@@ -1,10 +1,13 @@
 //! Counters from which gates are evaluated. At all times equal to a recount of the stored events.
 
+mod silence;
 pub(crate) mod sparse;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use silence::{AtRisk, COUNTED_EVERY_S, Silence};
 
 use crate::ids::CohortId;
 
@@ -91,17 +94,6 @@ pub struct Cohort {
     /// Sum over all stages that count for this rollout.
     #[serde(default)]
     pub counts: Counts,
-}
-
-/// One device that went silent, with how many devices were at risk just then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Silence {
-    /// It had its permit.
-    pub treated: bool,
-    /// Permitted and unresolved devices then.
-    pub at_risk_treated: u64,
-    /// Not yet updated devices then.
-    pub at_risk_control: u64,
 }
 
 /// Everything the halt test and admission read: the sum over the rollout's stages.

@@ -117,6 +117,7 @@ mod tests {
             ]),
             silences: vec![Silence {
                 treated: true,
+                devices: 1,
                 at_risk_treated: 3,
                 at_risk_control: 40,
             }],

@@ -16,7 +16,11 @@ pub fn failure_upper_bound(failures: u64, trials: u64) -> f64 {
     if trials == 0 || failures >= trials {
         return 1.0;
     }
-    let (a, b) = (float(failures) + 1.0, float(trials - failures));
+    beta_quantile(float(failures) + 1.0, float(trials - failures))
+}
+
+/// 95 % quantile of a beta distribution.
+pub(crate) fn beta_quantile(a: f64, b: f64) -> f64 {
     // Bisected on the distribution itself: no precision is lost to an approximation of its inverse.
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..HALVINGS {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use criteria::opening_blocks;
 
+pub(crate) use bound::beta_quantile;
 pub use bound::{clean_sample_needed, failure_upper_bound};
 pub use evaluate::{GateInput, evaluate};
 pub use working_time::{working_end, working_time};

@@ -61,7 +61,8 @@ pub fn assess(evidence: &Evidence, cleared: &[HaltCause], policy: &HaltPolicy) -
     }
     let all = &evidence.all;
     let brakes = |stream, failures| {
-        let log_e = log_e_value(failures, all.started, policy.baseline(stream, None));
+        let p = policy.baseline(stream, CohortId::ALL, None);
+        let log_e = log_e_value(failures, all.started, p);
         reaches(log_e, weight(stream, None, 1), BRAKE_ALL)
     };
     Assessment {
@@ -106,7 +107,8 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
     };
     let all = &evidence.all;
     for (stream, failures) in [(Stream::Failure, all.failed), (Stream::Severe, all.severe)] {
-        let log_e = log_e_value(failures, all.started, policy.baseline(stream, None));
+        let p = policy.baseline(stream, CohortId::ALL, None);
+        let log_e = log_e_value(failures, all.started, p);
         let cause = || HaltCause {
             stream,
             cohort: CohortId::ALL,
@@ -139,7 +141,7 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
             let log_e = log_e_value(
                 failures,
                 counts.started,
-                policy.baseline(stream, Some(cohort.kind)),
+                policy.baseline(stream, *id, Some(cohort.kind)),
             );
             let cause = || HaltCause {
                 stream,
@@ -169,5 +171,6 @@ pub(super) fn treated_silences(evidence: &Evidence) -> u64 {
         .silences
         .iter()
         .filter(|s| s.treated && s.at_risk_control > 0)
-        .count() as u64
+        .map(|s| s.devices)
+        .sum()
 }

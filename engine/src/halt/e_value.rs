@@ -57,11 +57,12 @@ pub fn log_silence_e_value(silences: &[Silence]) -> f64 {
         let r = treated / (treated + control);
         for (term, ratio) in terms.iter_mut().zip(SILENCE_RATIOS) {
             let pt = ratio * r / (ratio * r + 1.0 - r);
-            *term += if silence.treated {
-                (pt / r).ln()
+            let factor = if silence.treated {
+                pt / r
             } else {
-                ((1.0 - pt) / (1.0 - r)).ln()
+                (1.0 - pt) / (1.0 - r)
             };
+            *term += float(silence.devices) * factor.ln();
         }
     }
     log_mean_exp(&terms)

@@ -7,8 +7,11 @@
 //! `docs/gates.md` has the reasoning.
 
 mod assess;
+mod baseline;
 mod e_value;
 mod watch;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +20,7 @@ use crate::ids::CohortId;
 use crate::words;
 
 pub use assess::{Assessment, assess, causes};
+pub use baseline::{FEWEST_DEVICES, FEWEST_UPDATES, History, Learned, learn};
 pub use e_value::{halt_boundary, halts, log_e_value, log_silence_e_value};
 pub use watch::{Boundary, Watch, boundary, watches};
 
@@ -68,8 +72,8 @@ impl HaltCause {
     }
 }
 
-/// Baselines and error probability of the halt test. The baselines hold until there is history.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Baselines and error probability of the halt test. The fixed baselines hold where nothing was learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HaltPolicy {
     /// Probability at most with which a good update is ever halted.
     pub alpha: f64,
@@ -81,6 +85,9 @@ pub struct HaltPolicy {
     pub p_severe: f64,
     /// Rate of slow devices of a good update.
     pub p_overdue: f64,
+    /// What earlier updates taught, by cohort and for all devices.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learned: BTreeMap<CohortId, Learned>,
 }
 
 impl Default for HaltPolicy {
@@ -91,16 +98,32 @@ impl Default for HaltPolicy {
             p_cohort: 0.02,
             p_severe: 0.002,
             p_overdue: 0.02,
+            learned: BTreeMap::new(),
         }
     }
 }
 
 impl HaltPolicy {
-    /// Baseline of a stream in a kind of cohort, or in all devices.
+    /// Nothing was learned, and nothing else is set.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Baseline of a stream in a cohort of a kind, or in all devices.
+    #[must_use]
+    pub fn baseline(&self, stream: Stream, cohort: CohortId, kind: Option<CohortKind>) -> f64 {
+        match (stream, self.learned.get(&cohort)) {
+            (Stream::Failure, Some(learned)) => learned.failure,
+            (Stream::Severe, Some(learned)) => learned.severe,
+            _ => self.fixed(stream, kind),
+        }
+    }
+
+    /// Baseline without history.
     ///
     /// Architectures are held to the baseline of all devices: there are two of them, so each is most of a ring.
-    #[must_use]
-    pub fn baseline(&self, stream: Stream, kind: Option<CohortKind>) -> f64 {
+    fn fixed(&self, stream: Stream, kind: Option<CohortKind>) -> f64 {
         match (stream, kind) {
             (Stream::Severe, _) => self.p_severe,
             (Stream::Overdue, _) => self.p_overdue,

@@ -36,7 +36,10 @@ pub struct Watch {
 pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
     let all = &evidence.all;
     let ring = |stream, failures, brakes: bool, halts: bool| {
-        let (p, w) = (policy.baseline(stream, None), weight(stream, None, 1));
+        let (p, w) = (
+            policy.baseline(stream, CohortId::ALL, None),
+            weight(stream, None, 1),
+        );
         let at = |level| fewest_failures(all.started, p, w, level);
         Watch {
             stream,
@@ -67,7 +70,7 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
             (Stream::Failure, counts.failed),
             (Stream::Severe, counts.severe),
         ] {
-            let p = policy.baseline(stream, Some(cohort.kind));
+            let p = policy.baseline(stream, *id, Some(cohort.kind));
             let w = weight(stream, Some(cohort.kind), values);
             let brakes_at =
                 fewest_failures(counts.started, BRAKE_COHORT_BASELINE, 1.0, BRAKE_COHORT);
@@ -104,7 +107,7 @@ const POINTS: u64 = 150;
 /// The boundary over the first `started` devices: every failure up to 150, beyond that evenly spread ones.
 #[must_use]
 pub fn boundary(started: u64, policy: &HaltPolicy) -> Boundary {
-    let p = policy.baseline(Stream::Failure, None);
+    let p = policy.baseline(Stream::Failure, CohortId::ALL, None);
     let w = weight(Stream::Failure, None, 1);
     let line = |level: f64| {
         let most = fewest_failures(started, p, w, level).unwrap_or(0);
@@ -138,6 +141,7 @@ fn silence_halts_at(evidence: &Evidence, policy: &HaltPolicy) -> Option<u64> {
             let halts = reaches(log_silence_e_value(&silences), weight, 1.0 / policy.alpha);
             silences.push(Silence {
                 treated: true,
+                devices: 1,
                 ..*last
             });
             halts

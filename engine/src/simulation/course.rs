@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::events::{Event, Events, Who};
 use super::{Dice, Fault, Fleet, Habits, Minute, SilentTime, Symptom};
 use crate::admission::{Admission, Asker, NotAdmitted, admit};
-use crate::evidence::{Counts, Evidence, Silence};
+use crate::evidence::{AtRisk, COUNTED_EVERY_S, Counts, Evidence, Silence};
+use crate::halt::HaltPolicy;
 use crate::ids::CohortId;
 use crate::policy::{Growth, Limits};
 
@@ -15,8 +16,21 @@ const HANGS_AFTER: Minute = 240;
 /// Without contact for so long a permitted device is lost.
 const LOST_AFTER: Minute = 1440;
 
+/// Minutes between two counts of those who can fall silent.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "some minutes"
+)]
+const COUNTED_EVERY: Minute = (COUNTED_EVERY_S / 60) as Minute;
+
 /// Slow from here on.
 const OVERDUE_AFTER: Minute = 150;
+
+/// When a device counts as lost that is silent from then on.
+fn lost_at(silent_from: Minute) -> Minute {
+    (silent_from + LOST_AFTER).next_multiple_of(COUNTED_EVERY)
+}
 
 /// A ring to be played.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,8 +86,8 @@ struct Device {
     has_started: bool,
     /// It counts as resolved: ended, hanging or lost.
     is_resolved: bool,
-    /// It went silent, with so many at risk.
-    silent: Option<Silence>,
+    /// When it went silent.
+    silent: Option<Minute>,
 }
 
 struct Stage<'a> {
@@ -82,13 +96,16 @@ struct Stage<'a> {
     /// Devices that did not start, by the minute of the hour in which they poll.
     waiting: Vec<Vec<usize>>,
     not_started: u64,
-    /// Devices under way that are silent by now.
-    silent: u64,
     evidence: Evidence,
+    halt: HaltPolicy,
     caps: BTreeMap<CohortId, u64>,
     events: Events,
-    /// Silences of devices that were not updated, in the order in which they will count.
-    silences: VecDeque<Silence>,
+    /// Those who could fall silent, count by count.
+    at_risk: Vec<AtRisk>,
+    /// When devices fell silent that were not updated, in the order in which they will count.
+    others_silent: VecDeque<Minute>,
+    /// Who is known to have fallen silent within the time after which a device is lost, and when.
+    known_silent: VecDeque<(Minute, AtRisk)>,
     /// The evidence changed since it was looked at, or there was room then.
     worth_asking: bool,
     /// Until when the service is away.
@@ -123,13 +140,15 @@ impl<'a> Stage<'a> {
         Self {
             ring,
             not_started: u64::from(ring.fleet.devices),
-            silent: 0,
             evidence: ring.fleet.evidence(),
             devices,
             waiting,
+            halt: HaltPolicy::default(),
             caps: BTreeMap::new(),
             events: Events::default(),
-            silences: VecDeque::new(),
+            at_risk: Vec::new(),
+            others_silent: VecDeque::new(),
+            known_silent: VecDeque::new(),
             worth_asking: true,
             away_until: 0,
             had_outage: false,
@@ -145,8 +164,17 @@ impl<'a> Stage<'a> {
     /// One minute; true where nothing more is to be seen.
     fn pass(&mut self, now: Minute, dice: &mut impl Dice) -> bool {
         self.begin_outage(now, dice);
-        for (who, event) in self.events.due(now) {
-            self.happen(who, event);
+        if now.is_multiple_of(COUNTED_EVERY) {
+            self.at_risk.push(AtRisk {
+                treated: self.unresolved(),
+                control: self.not_started,
+            });
+        }
+        let mut due = self.events.due(now);
+        // What is known of those that were not updated counts before a loss is judged.
+        due.sort_by_key(|(who, _)| who.is_some());
+        for (who, event) in due {
+            self.happen(now, who, event);
         }
         self.others_fall_silent(now, dice);
         if now >= self.away_until && self.decide(now, dice) {
@@ -179,20 +207,20 @@ impl<'a> Stage<'a> {
             .outage((now, self.away_until), 2 * poll, || dice.below(poll));
     }
 
-    fn happen(&mut self, who: Who, event: Event) {
+    fn happen(&mut self, now: Minute, who: Who, event: Event) {
         self.worth_asking = true;
         let Some(n) = who else {
             // One that was not updated and was not heard of since.
-            self.evidence.silences.extend(self.silences.pop_front());
+            if let Some(since) = self.others_silent.pop_front() {
+                self.fell_silent(since, false);
+            }
             return;
         };
-        let at_risk = self.silence(true);
         let device = &mut self.devices[n];
         let was_resolved = device.is_resolved;
         match event {
             Event::FallsSilent => {
-                device.silent = Some(at_risk);
-                self.silent += u64::from(!was_resolved);
+                device.silent = Some(now);
                 return;
             }
             // Switched off, it does not hang.
@@ -203,9 +231,10 @@ impl<'a> Stage<'a> {
                 device.is_resolved = true;
             }
         }
-        self.silent -= u64::from(device.is_resolved && !was_resolved && device.silent.is_some());
-        if event == Event::Lost {
-            self.evidence.silences.extend(device.silent);
+        if event == Event::Lost
+            && let Some(since) = device.silent
+        {
+            self.fell_silent(since, true);
         }
         let resolved = u64::from(!was_resolved && event != Event::Overdue);
         self.count(n, |counts| {
@@ -229,13 +258,33 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// A device falls silent now.
-    fn silence(&self, treated: bool) -> Silence {
-        Silence {
-            treated,
-            at_risk_treated: self.unresolved() - self.silent,
-            at_risk_control: self.not_started,
+    /// A device is known to have fallen silent.
+    fn fell_silent(&mut self, since: Minute, treated: bool) {
+        let place = |minute: Minute| usize::try_from(minute / COUNTED_EVERY).unwrap_or(usize::MAX);
+        let at = |place: usize| self.at_risk.get(place).copied().unwrap_or_default();
+        let counts = (at(place(since)), at(place(since + COUNTED_EVERY - 1)));
+        while let Some((before, _)) = self.known_silent.front()
+            && before + LOST_AFTER <= since
+        {
+            self.known_silent.pop_front();
         }
+        let mut gone = AtRisk::default();
+        for (_, who) in self
+            .known_silent
+            .iter()
+            .filter(|(before, _)| *before <= since)
+        {
+            gone.treated += who.treated;
+            gone.control += who.control;
+        }
+        self.evidence
+            .silences
+            .push(Silence::between(treated, 1, counts, gone));
+        let who = AtRisk {
+            treated: u64::from(treated),
+            control: u64::from(!treated),
+        };
+        self.known_silent.push_back((since, who));
     }
 
     /// Devices that were not updated fall silent as often as those under way do with a good update.
@@ -243,14 +292,14 @@ impl<'a> Stage<'a> {
         let habits = &self.ring.habits;
         #[allow(clippy::cast_precision_loss, reason = "devices are far below 2^52")]
         let mut n = dice.poisson(habits.hazard(now) * self.not_started as f64);
-        let lost = |off: &SilentTime| off.from == now && off.from + LOST_AFTER < off.to;
+        let lost = |off: &SilentTime| off.from == now && lost_at(now) < off.to;
         if habits.off.as_ref().is_some_and(lost) {
             let off = self.devices.iter().filter(|d| d.is_off && !d.has_started);
             n += u32::try_from(off.count()).unwrap_or(u32::MAX);
         }
         for _ in 0..n {
-            self.silences.push_back(self.silence(false));
-            self.events.add(now + LOST_AFTER, None, Event::Lost);
+            self.others_silent.push_back(now);
+            self.events.add(lost_at(now), None, Event::Lost);
         }
     }
 
@@ -271,6 +320,7 @@ impl<'a> Stage<'a> {
             ring_size: u64::from(self.ring.fleet.devices),
             unresolved: self.unresolved(),
             cleared: &[],
+            halt: &self.halt,
             today: 0,
         };
         match admit(&admission, &askers) {
@@ -358,13 +408,13 @@ impl<'a> Stage<'a> {
             ends_at = off.to + (ends_at - off.from.max(now));
             let since = off.from.max(now + 1);
             self.events.add(since, Some(n), Event::FallsSilent);
-            if since + LOST_AFTER < off.to {
-                self.events.add(since + LOST_AFTER, Some(n), Event::Lost);
+            if lost_at(since) < off.to {
+                self.events.add(lost_at(since), Some(n), Event::Lost);
             }
         }
         if let Some(at) = silent_at {
             self.events.add(at, Some(n), Event::FallsSilent);
-            self.events.add(at + LOST_AFTER, Some(n), Event::Lost);
+            self.events.add(lost_at(at), Some(n), Event::Lost);
         }
         if let Some(event) = ends {
             self.events.add(ends_at, Some(n), event);

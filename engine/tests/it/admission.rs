@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::admission::{Admission, Admitted, Asker, NotAdmitted, WaitReason, admit, grow};
 use engine::evidence::{CohortKind, Counts, Evidence};
+use engine::halt::HaltPolicy;
 use engine::ids::CohortId;
 use engine::policy::{Growth, Limits, Percent};
 use proptest::prelude::*;
@@ -10,6 +11,7 @@ use crate::lab::{counts, evidence};
 
 struct Desk {
     evidence: Evidence,
+    halt: HaltPolicy,
     caps: BTreeMap<CohortId, u64>,
     growth: Growth,
     limits: Limits,
@@ -22,6 +24,7 @@ impl Desk {
     fn new(evidence: Evidence) -> Self {
         Self {
             evidence,
+            halt: HaltPolicy::default(),
             caps: BTreeMap::new(),
             growth: Growth::Standard,
             limits: Limits::default(),
@@ -40,6 +43,7 @@ impl Desk {
             ring_size: self.ring_size,
             unresolved: self.unresolved,
             cleared: &[],
+            halt: &self.halt,
             today: self.today,
         }
     }

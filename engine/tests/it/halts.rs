@@ -1,5 +1,7 @@
 use engine::evidence::{CohortKind, Counts, Evidence, Silence};
-use engine::halt::{HaltCause, HaltPolicy, Stream, assess, causes, watches, weight};
+use engine::halt::{
+    HaltCause, HaltPolicy, Stream, assess, causes, log_silence_e_value, watches, weight,
+};
 use engine::ids::CohortId;
 
 use crate::lab::{counts, evidence};
@@ -80,6 +82,7 @@ fn two_boot_loops_among_six_stop_everything() {
 
 fn silences(n: u64, treated: bool, control: u64) -> Evidence {
     let silence = Silence {
+        devices: 1,
         treated,
         at_risk_treated: 20,
         at_risk_control: control,
@@ -104,6 +107,19 @@ fn an_outage_that_takes_both_halts_nothing() {
     let mut evidence = silences(3, true, 200);
     evidence.silences.extend(silences(30, false, 200).silences);
     assert_eq!(halt(&evidence), None);
+}
+
+#[test]
+fn devices_that_fell_silent_together_weigh_as_much_as_one_after_another() {
+    for treated in [true, false] {
+        let one_by_one = silences(7, treated, 200);
+        let mut together = silences(1, treated, 200);
+        together.silences[0].devices = 7;
+        let of = |evidence: &Evidence| log_silence_e_value(&evidence.silences);
+        assert!((of(&one_by_one) - of(&together)).abs() < 1e-9);
+        let told = |evidence: &Evidence| watches(evidence, &HaltPolicy::default())[2].clone();
+        assert_eq!(told(&one_by_one), told(&together));
+    }
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl Lab {
                 author: AUTHOR,
                 state: RolloutState::Draft,
                 cleared: Vec::new(),
+                halt: HaltPolicy::default(),
                 version: 0,
             },
             stages,
@@ -251,7 +252,7 @@ impl Lab {
 
     pub fn gate(&self, stage: usize) -> GateReport {
         let s = &self.snapshot;
-        let assessment = assess(&s.evidence, &s.rollout.cleared, &HaltPolicy::default());
+        let assessment = assess(&s.evidence, &s.rollout.cleared, &s.rollout.halt);
         let input = GateInput {
             snapshot: s,
             index: stage,

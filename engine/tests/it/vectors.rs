@@ -61,6 +61,7 @@ fn silence_is_weighed_as_in_the_reference() {
             .unwrap()
             .iter()
             .map(|event| Silence {
+                devices: 1,
                 treated: event[0].as_bool().unwrap(),
                 at_risk_treated: event[1].as_u64().unwrap(),
                 at_risk_control: event[2].as_u64().unwrap(),

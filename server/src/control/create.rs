@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::halt::HaltPolicy;
 use engine::ids::{PersonId, RolloutId, StageId, TrackId};
 use engine::policy::{Preset, StagePolicy, preset};
 use engine::rollout::{Rollout, RolloutState, Scope};
@@ -219,6 +220,7 @@ impl Control {
             author: by,
             state: RolloutState::Draft,
             cleared: Vec::new(),
+            halt: HaltPolicy::default(),
             version: 0,
         };
         let stored = Stored {

@@ -202,7 +202,7 @@ impl Control {
         // Also the first time that a rollout runs which was halted before it started.
         let starts = decision.rollout == Some(RolloutState::Active)
             && !rollouts::is_prepared(&mut *conn, id).await?;
-        let cohorts = if starts {
+        let fixed = if starts {
             Some(self.prepare(&mut *conn, &stored).await?)
         } else {
             None
@@ -211,7 +211,7 @@ impl Control {
             snapshot: &snapshot,
             input: &input,
             decision: &decision,
-            cohorts: cohorts.as_deref(),
+            fixed: fixed.as_ref(),
             at: now,
         };
         save::save(&mut *conn, made, tail).await?;

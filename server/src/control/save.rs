@@ -23,8 +23,8 @@ pub(super) struct Made<'a> {
     pub input: &'a Input,
     /// What was decided.
     pub decision: &'a Decision,
-    /// Cohorts, where the decision fixes them.
-    pub cohorts: Option<&'a [i16]>,
+    /// What the decision fixes, where the rollout starts.
+    pub fixed: Option<&'a rollouts::Fixed>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -39,7 +39,7 @@ pub(super) async fn save(
         snapshot,
         input,
         decision,
-        cohorts,
+        fixed,
         at,
     } = made;
     let rollout = &snapshot.rollout;
@@ -48,7 +48,7 @@ pub(super) async fn save(
         state,
         cleared: decision.cleared.as_ref().unwrap_or(&rollout.cleared),
         reasons: &decision.reasons,
-        cohorts,
+        fixed,
     };
     rollouts::save(&mut *conn, rollout, next).await?;
 

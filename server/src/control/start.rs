@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use engine::Input;
+use engine::halt::{HaltPolicy, learn};
+use engine::rollout::{RolloutState, Scope};
 use servicing::Sequence;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,20 +14,28 @@ use super::Control;
 use super::tail::Tail;
 use crate::error::OpError;
 use crate::registry;
-use crate::store::cohorts;
-use crate::store::rollouts::{self, Stored};
-use engine::rollout::{RolloutState, Scope};
+use crate::store::rollouts::{self, Fixed, Stored};
+use crate::store::{cohorts, history};
+
+/// How far back updates teach what is usual.
+const HISTORY_DAYS: i64 = 365;
 
 impl Control {
-    /// Counts devices, in the transaction that makes the rollout active. Returns the cohorts that are fixed with it.
+    /// Counts devices, in the transaction that makes the rollout active. Returns what is fixed with it: cohorts, and what
+    /// earlier updates of the track taught.
     pub(super) async fn prepare(
         &self,
         conn: &mut PgConnection,
         stored: &Stored,
-    ) -> Result<Vec<i16>, OpError> {
+    ) -> Result<Fixed, OpError> {
         let rollout = &stored.rollout;
         let sequence = self.content(&mut *conn, stored).await?;
-        let fixed = cohorts::of_track(&mut *conn, rollout.track).await?;
+        let after = self.clock.now() - TimeDelta::days(HISTORY_DAYS);
+        let history = history::of_track(&mut *conn, rollout.track, rollout.digest, after).await?;
+        let fixed = Fixed {
+            cohorts: cohorts::of_track(&mut *conn, rollout.track).await?,
+            halt: learn(&HaltPolicy::default(), &history),
+        };
         registry::open_population(
             &mut *conn,
             rollout.track.0,

@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod leader;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,8 @@ struct Chores {
     partitions: Option<DateTime<Utc>>,
     forgotten: Option<DateTime<Utc>>,
     flushed: Option<DateTime<Utc>>,
+    /// By the service clock.
+    silence_counted: Option<DateTime<Utc>>,
     ticks: u32,
 }
 
@@ -151,6 +154,8 @@ impl Drivers {
             let largest = TimeDelta::from_std(self.clock.largest_tick())?;
             let clock = service_clock::tick(&mut *conn, now, largest, self.grace).await?;
             if clock.now >= clock.grace_until {
+                let counted_at = &mut chores.silence_counted;
+                silence::count(&mut *conn, &self.picture, counted_at, clock.now).await?;
                 deadlines::expire(&self.pool, &self.ingest, &self.picture, clock.now).await?;
             }
         } else {

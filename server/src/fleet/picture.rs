@@ -175,9 +175,20 @@ impl Picture {
     /// Last contact with this replica.
     #[must_use]
     pub fn last_seen(&self, device_no: i32) -> Option<DateTime<Utc>> {
-        match self.slot(device_no)?.seen() {
-            0 => None,
-            minutes => Some(SEEN_FROM + TimeDelta::minutes(i64::from(minutes))),
+        contact(self.slot(device_no)?)
+    }
+
+    /// Every device that may work, with its ring and its last contact with this replica.
+    pub(super) fn each(&self, mut see: impl FnMut(i32, Uuid, Option<DateTime<Utc>>)) {
+        let rings = self.rings.load();
+        for (first, block) in (0..).step_by(BLOCK).zip(&self.blocks) {
+            let Some(block) = block.get() else { continue };
+            for (device_no, slot) in (first..).zip(&block.slots) {
+                let ring = slot.ring().and_then(|i| rings.rings.get(i as usize));
+                if let Some(ring) = ring {
+                    see(device_no, ring.id, contact(slot));
+                }
+            }
         }
     }
 
@@ -277,6 +288,13 @@ impl Picture {
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
+    }
+}
+
+fn contact(slot: &Slot) -> Option<DateTime<Utc>> {
+    match slot.seen() {
+        0 => None,
+        minutes => Some(SEEN_FROM + TimeDelta::minutes(i64::from(minutes))),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::assignment::{Deadlines, Report, Times, fold, judge};
+use engine::evidence::Delta;
 use serde_json::json;
 use servicing::Sha256;
 use sqlx::PgConnection;
@@ -14,7 +15,7 @@ use super::report::ParsedEvent;
 use super::{Receipt, Shared, Work};
 use crate::store::assignments::{self, Stored};
 use crate::store::events::{self, NewEvent};
-use crate::store::{audit, changes, devices, evidence, service_clock, standing};
+use crate::store::{audit, changes, devices, evidence, service_clock, silences, standing};
 
 /// What a committed batch tells its lane.
 pub(super) struct Committed {
@@ -43,6 +44,7 @@ struct Batch {
     first: HashSet<(i32, Uuid)>,
     rows: events::Rows,
     evidence: evidence::Changes,
+    falls: Vec<silences::Fall>,
     before: standing::Before,
 }
 
@@ -172,6 +174,7 @@ async fn load(
         first: HashSet::new(),
         rows: events::Rows::default(),
         evidence: evidence::Changes::new(),
+        falls: Vec::new(),
         before: standing::Before::default(),
     };
     if device_nos.is_empty() {
@@ -277,9 +280,10 @@ impl Batch {
         }
     }
 
-    fn fold(&mut self, key: (i32, Uuid), report: Report) {
+    /// What the report changes for the counters.
+    fn fold(&mut self, key: (i32, Uuid), report: Report) -> Delta {
         let Some(stored) = self.assignments.get_mut(&key) else {
-            return;
+            return Delta::default();
         };
         let folded = fold(&stored.assignment, &report);
         if folded.progress {
@@ -305,6 +309,7 @@ impl Batch {
                 |c| c.add(folded.delta),
             );
         }
+        folded.delta
     }
 
     /// What a device's silence says. Judged until nothing more is due: an outage may have held several back.
@@ -337,12 +342,19 @@ impl Batch {
             };
             let body = json!({ "rollout": rollout }).to_string();
             self.log(cursor, (0, 0), kind, 0, &body);
-            self.fold(key, report);
+            if self.fold(key, report).silent > 0 {
+                self.falls.push(silences::Fall {
+                    rollout,
+                    device_no: Some(cursor.device_no),
+                    devices: 1,
+                    since: heard.max(permitted_at),
+                });
+            }
         }
     }
 
     async fn save(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         lane: i16,
         cursors: &[Cursor],
@@ -361,6 +373,8 @@ impl Batch {
         assignments::save_reported(&mut *conn, &rows(false)).await?;
         events::append(&mut *conn, &self.rows).await?;
         evidence::apply(&mut *conn, lane, &self.evidence).await?;
+        let lost = TimeDelta::seconds(Deadlines::default().lost_s);
+        silences::add(&mut *conn, &mut self.falls, lost).await?;
         let changes =
             standing::Changes::of(&self.before, &touched().map(|(_, s)| s).collect::<Vec<_>>());
         standing::apply(&mut *conn, lane, changes).await?;

@@ -8,7 +8,7 @@ use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{count, from_word};
+use super::{count, from_word, silences};
 
 /// A change of the counters, summed over the devices of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
            LEFT JOIN cohort d ON d.id = f.cohort LEFT JOIN summed s USING (cohort) WHERE r.id = $1"#,
         rollout,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     let mut evidence = Evidence::default();
     for row in rows {
@@ -152,6 +152,7 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
             _ => evidence.all = counts,
         }
     }
+    evidence.silences = silences::of_rollout(conn, rollout).await?;
     Ok(evidence)
 }
 

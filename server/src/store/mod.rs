@@ -12,7 +12,7 @@ pub mod enrolment;
 pub mod events;
 pub mod evidence;
 pub mod gates;
-
+pub mod history;
 pub mod levels;
 pub mod offers;
 pub mod people;
@@ -25,6 +25,7 @@ pub mod seen;
 pub mod sequences;
 pub mod service_clock;
 pub mod sign_in;
+pub mod silences;
 pub mod standing;
 pub mod tracks;
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use engine::decide::Reason;
 use engine::gate::GateReport;
-use engine::halt::HaltCause;
+use engine::halt::{HaltCause, HaltPolicy};
 use engine::ids::{PersonId, RolloutId, StageId, TrackId};
 use engine::policy::StagePolicy;
 use engine::rollout::{Rollout, RolloutState};
@@ -60,6 +60,7 @@ struct Row {
     ticket: Option<String>,
     state: Value,
     cleared: Value,
+    halt: Option<Value>,
     reasons: Value,
     version: i64,
     created_at: DateTime<Utc>,
@@ -79,6 +80,10 @@ impl TryFrom<Row> for Stored {
                 author: PersonId(row.author),
                 state: from_json("rollout state", row.state)?,
                 cleared: from_json("cleared halts", row.cleared)?,
+                halt: match row.halt {
+                    Some(halt) => from_json("baselines", halt)?,
+                    None => HaltPolicy::default(),
+                },
                 version: count(row.version),
             },
             sequence_id: row.sequence_id,
@@ -130,7 +135,7 @@ pub async fn add(
 pub async fn lock(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Option<Stored>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, reasons, version, created_at
+        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, halt, reasons, version, created_at
          FROM rollout WHERE id = $1 FOR NO KEY UPDATE",
         id.0,
     )
@@ -146,7 +151,7 @@ pub async fn lock(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Opti
 pub async fn by_id(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Option<Stored>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, reasons, version, created_at
+        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, halt, reasons, version, created_at
          FROM rollout WHERE id = $1",
         id.0,
     )
@@ -162,7 +167,7 @@ pub async fn by_id(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Opt
 pub async fn all(conn: &mut PgConnection, track: Option<Uuid>) -> anyhow::Result<Vec<Stored>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, reasons, version, created_at
+        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, halt, reasons, version, created_at
          FROM rollout WHERE $1::uuid IS NULL OR track_id = $1 ORDER BY created_at DESC, id",
         track,
     )
@@ -237,6 +242,15 @@ pub async fn stages(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Ve
         .collect()
 }
 
+/// What is fixed when a rollout starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fixed {
+    /// Cohorts.
+    pub cohorts: Vec<i16>,
+    /// Baselines of the halt test.
+    pub halt: HaltPolicy,
+}
+
 /// What a decision changes of a rollout.
 #[derive(Debug, Clone, Copy)]
 pub struct Next<'a> {
@@ -246,8 +260,8 @@ pub struct Next<'a> {
     pub cleared: &'a [HaltCause],
     /// Why it is where it is.
     pub reasons: &'a [Reason],
-    /// Cohorts, where they are fixed now: it starts.
-    pub cohorts: Option<&'a [i16]>,
+    /// What is fixed now, where it starts.
+    pub fixed: Option<&'a Fixed>,
 }
 
 /// Writes what a decision changes of a rollout, once: every further update of its row would have its references checked
@@ -260,11 +274,14 @@ pub async fn save(
     rollout: &Rollout,
     next: Next<'_>,
 ) -> anyhow::Result<()> {
+    let halt = next.fixed.filter(|f| !f.halt.is_default());
+    let halt = halt.map(|f| to_json(&f.halt)).transpose()?;
     let done = sqlx::query!(
-        "UPDATE rollout SET phase = $3, state = $4, cleared = $5, reasons = $6, cohorts = COALESCE($7, cohorts), version = version + 1
+        "UPDATE rollout SET phase = $3, state = $4, cleared = $5, reasons = $6, cohorts = COALESCE($7, cohorts),
+            halt = COALESCE($8, halt), version = version + 1
          WHERE id = $1 AND version = $2",
         rollout.id.0, i64::try_from(rollout.version)?, phase(next.state)?, to_json(next.state)?, to_json(&next.cleared)?,
-        to_json(&next.reasons)?, next.cohorts,
+        to_json(&next.reasons)?, next.fixed.map(|f| f.cohorts.as_slice()), halt,
     )
     .execute(conn)
     .await?;
@@ -396,7 +413,7 @@ pub async fn page(
 ) -> anyhow::Result<Vec<Stored>> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, reasons, version, created_at
+        "SELECT id, track_id, sequence_id, digest, scope, preset, author, ticket, state, cleared, halt, reasons, version, created_at
          FROM rollout
          WHERE ($1::uuid[] IS NULL OR track_id = ANY($1))
            AND ($2::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM rollout WHERE id = $2))

@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 pub(super) async fn recount(conn: &mut PgConnection) -> anyhow::Result<Vec<String>> {
     let mut findings = kinds(&mut *conn).await?;
     findings.extend(cohorts(&mut *conn).await?);
-    findings.extend(standing(conn).await?);
+    findings.extend(standing(&mut *conn).await?);
+    findings.extend(silences(conn).await?);
     Ok(findings)
 }
 
@@ -48,6 +49,27 @@ async fn cohorts(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
             format!(
                 "track {}: cohort {} of its devices is not listed",
                 r.track, r.cohort
+            )
+        })
+        .collect())
+}
+
+/// Updated devices that counted as silent, each once.
+async fn silences(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT rollout_id AS "rollout!", sum(stored)::bigint AS "stored!", sum(counted)::bigint AS "counted!"
+           FROM (SELECT rollout_id, device_no, 1 AS stored, 0 AS counted FROM silence WHERE device_no IS NOT NULL
+                 UNION ALL SELECT rollout_id, device_no, 0, 1 FROM assignment WHERE counted & 16 = 16) AS k
+           GROUP BY rollout_id, device_no HAVING sum(stored) <> sum(counted) ORDER BY 1"#,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            format!(
+                "silences of rollout {}: stored {}, recounted {}",
+                r.rollout, r.stored, r.counted
             )
         })
         .collect())

@@ -86,6 +86,7 @@ impl AdmissionLine {
             ring_size: stage.targeted,
             unresolved: stage.counts.started.saturating_sub(stage.counts.resolved),
             cleared: &rollout.cleared,
+            halt: &rollout.halt,
             today: gate.map_or(0, |gate| gate.granted_on(day)),
         };
         let runs = matches!(
@@ -149,6 +150,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use engine::evidence::{Counts, Evidence};
+    use engine::halt::HaltPolicy;
 
     use super::*;
 
@@ -171,6 +173,7 @@ mod tests {
             ring_size: 100,
             unresolved: started - ok,
             cleared: &[],
+            halt: &HaltPolicy::default(),
             today: started,
         };
         AdmissionLine::of("Pilot", &admission, runs)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use engine::Snapshot;
 use engine::evidence::CohortKind;
-use engine::halt::{Boundary, HaltPolicy, Watch, boundary, watches};
+use engine::halt::{Boundary, Watch, boundary, watches};
 use engine::ids::{CohortId, RolloutId};
 use servicing::KbNumber;
 use sqlx::PgConnection;
@@ -50,15 +50,15 @@ impl RolloutProgress {
         for (ring, state, n) in progress::by_state(&mut *conn, id.0).await? {
             states.entry(ring).or_default().insert(state, n);
         }
-        let policy = HaltPolicy::default();
-        let (all, cohorts): (Vec<Watch>, Vec<Watch>) = watches(&snapshot.evidence, &policy)
+        let policy = &snapshot.rollout.halt;
+        let (all, cohorts): (Vec<Watch>, Vec<Watch>) = watches(&snapshot.evidence, policy)
             .into_iter()
             .partition(|w| w.cohort == CohortId::ALL);
         let up_to = up_to(snapshot.evidence.all.started);
         Ok(Self {
             states,
             admission: AdmissionLine::read(&mut *conn, snapshot).await?,
-            boundary: boundary(up_to, &policy),
+            boundary: boundary(up_to, policy),
             up_to,
             all,
             nearest: nearest(snapshot, cohorts),

@@ -168,6 +168,8 @@ pub struct RolloutPage {
     pub assignments: BTreeMap<String, u64>,
     /// "4 of 496; brakes at 16, halts at 21", by stream and cohort.
     pub halt: Vec<Watch>,
+    /// Baselines of the halt test.
+    pub baselines: HaltPolicy,
     /// Error codes, the most frequent first.
     pub codes: Vec<CodeLine>,
     /// Newest requests.
@@ -182,6 +184,7 @@ impl RolloutPage {
         stored: Stored,
     ) -> anyhow::Result<Self> {
         let (id, cleared) = (stored.rollout.id, stored.rollout.cleared.clone());
+        let baselines = stored.rollout.halt.clone();
         let seen = evidence::of_rollout(&mut *conn, id.0).await?;
         let mut by_ring = ByRing::read(&mut *conn, id.0).await?;
         let (population, assignments) = by_ring.totals();
@@ -200,7 +203,8 @@ impl RolloutPage {
             counts: seen.all,
             population,
             assignments,
-            halt: table(watches(&seen, &HaltPolicy::default())),
+            halt: table(watches(&seen, &baselines)),
+            baselines,
             codes: codes
                 .into_iter()
                 .map(|(code, n)| CodeLine::new(code, count(n)))

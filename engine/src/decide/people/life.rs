@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::{Desk, reasoned};
 use crate::decide::requests::stop;
 use crate::decide::{Decision, Refused};
-use crate::halt::{HaltCause, HaltPolicy, causes};
+use crate::halt::{HaltCause, causes};
 use crate::ids::{PersonId, RolloutId};
 use crate::rollout::{HaltReason, RolloutState};
 use crate::words;
@@ -124,7 +124,7 @@ impl Desk<'_> {
         if let HaltReason::Evidence { cause } = why {
             clear(&mut cleared, cause.clone());
         }
-        for cause in causes(&self.snapshot.evidence, &HaltPolicy::default()) {
+        for cause in causes(&self.snapshot.evidence, &self.snapshot.rollout.halt) {
             clear(&mut cleared, cause);
         }
         Ok(Decision {

@@ -132,7 +132,11 @@ impl Reading<'_> {
             let needed = if holds {
                 String::new()
             } else {
-                format!("; {} is needed", words::limit(limit.0))
+                format!(
+                    "; {} is needed{}",
+                    words::limit(limit.0),
+                    self.also_silent()
+                )
             };
             (
                 holds,
@@ -149,6 +153,23 @@ impl Reading<'_> {
                 sentence,
             )
         }
+    }
+
+    /// Whether those that were not updated fell silent as well: then it is hardly the update.
+    fn also_silent(&self) -> String {
+        let silences = &self.snapshot.evidence.silences;
+        let others: u64 = silences
+            .iter()
+            .filter(|s| !s.treated)
+            .map(|s| s.devices)
+            .sum();
+        if others == 0 {
+            return String::new();
+        }
+        format!(
+            ", and of those not updated {} fell silent as well while devices were under way",
+            words::devices(others)
+        )
     }
 
     /// No known issue that holds devices of the ring, and old enough.

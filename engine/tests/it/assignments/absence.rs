@@ -108,6 +108,18 @@ fn a_device_that_polls_and_does_nothing_is_overdue_then_hung() {
 }
 
 #[test]
+fn a_loss_is_judged_when_those_who_can_fall_silent_are_counted() {
+    let day = 24 * 60;
+    for (contact, due) in [(200, 200), (201, 205), (204, 205), (205, 205)] {
+        let mut device = Device::installing();
+        device.say(Report::Overdue).say(Report::HangSuspected);
+        assert_eq!(judged(&device, 0, contact, 400).1, Some(due + day));
+        assert_eq!(judged(&device, 0, contact, due + day - 1).0, None);
+        assert_eq!(judged(&device, 0, contact, due + day).0, Some(Report::Lost));
+    }
+}
+
+#[test]
 fn progress_starts_the_hang_clock_anew() {
     let mut device = Device::installing();
     device.say(Report::Overdue);

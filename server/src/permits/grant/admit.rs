@@ -6,7 +6,7 @@ use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
 use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
 use engine::assignment::Deadlines;
-use engine::halt::{HaltPolicy, assess};
+use engine::halt::assess;
 use engine::ids::CohortId;
 use uuid::Uuid;
 
@@ -21,11 +21,9 @@ impl Round<'_> {
     /// Lets candidates in, stage by stage; true where the evidence says halt.
     pub(super) fn admit(&mut self) -> anyhow::Result<bool> {
         let candidates = std::mem::take(&mut self.candidates);
-        let cleared = &self.rollout.rollout.cleared;
-        if assess(&self.evidence, cleared, &HaltPolicy::default())
-            .halt
-            .is_some()
-        {
+        let rollout = &self.rollout.rollout;
+        let assessment = assess(&self.evidence, &rollout.cleared, &rollout.halt);
+        if assessment.halt.is_some() {
             for candidate in candidates {
                 let why = "The evidence calls for a halt; it is being decided.";
                 self.wait(candidate.asker.device_no, why.into());
@@ -92,6 +90,7 @@ impl Round<'_> {
                 .copied()
                 .unwrap_or(0),
             cleared: &self.rollout.rollout.cleared,
+            halt: &self.rollout.rollout.halt,
             unresolved: counts.started.saturating_sub(counts.resolved) + already,
             today: gate.granted_on(today) + already,
         };

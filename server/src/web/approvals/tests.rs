@@ -9,6 +9,7 @@ use engine::approval::{Approval, Ask, Request, RequestState, VoidReason, review}
 use engine::decide::Person;
 use engine::evidence::{Counts, Evidence};
 use engine::gate::{Criterion, CriterionReport, GateReport, TelemetryHealth, Verdict};
+use engine::halt::HaltPolicy;
 use engine::ids::{PersonId, RequestId, RingId, StageId, TrackId};
 use engine::policy::{Limits, Percent, Preset, preset};
 use engine::rollout::{Actor, Rollout, RolloutState, Scope};
@@ -163,6 +164,7 @@ impl Lab {
                 author: KAI,
                 state: RolloutState::Active,
                 cleared: Vec::new(),
+                halt: HaltPolicy::default(),
                 version: 9,
             },
             stages: vec![
@@ -287,6 +289,7 @@ impl Lab {
                 population: BTreeMap::new(),
                 assignments: [("succeeded".to_owned(), 480)].into(),
                 halt: Vec::new(),
+                baselines: rollout.halt.clone(),
                 codes: vec![CodeLine {
                     code: "0x80073712".parse().unwrap(),
                     devices: 3,

@@ -1,8 +1,9 @@
 //! How far it is from a halt, in whole numbers.
 
 use engine::evidence::CohortKind;
-use engine::halt::{Stream, Watch};
-use engine::words::count;
+use engine::halt::{HaltPolicy, Stream, Watch};
+use engine::ids::CohortId;
+use engine::words::{count, devices, share};
 
 use super::Read;
 use crate::web::parts::{Bar, HaltChart, Link, Slice, device_list, number, term};
@@ -81,7 +82,23 @@ fn caption(read: &Read) -> String {
     if let Some((failures, largest)) = line.last().filter(|_| line.len() > FIRST) {
         text += &format!(" ... {} of {}", number(*failures), number(*largest));
     }
-    text + ". A good update is halted in at most 1 % of rollouts."
+    text + &usual(&read.snapshot.rollout.halt)
+}
+
+/// What a good update is, and where that was learned.
+fn usual(policy: &HaltPolicy) -> String {
+    let rate = share(policy.baseline(Stream::Failure, CohortId::ALL, None));
+    let learned = policy.learned.get(&CohortId::ALL).map(|of| {
+        format!(
+            " That is what {} on {} taught.",
+            count(of.updates.into(), "update"),
+            devices(of.devices)
+        )
+    });
+    format!(
+        ". A good update, with at most {rate} failures, is halted in at most 1 % of rollouts.{}",
+        learned.unwrap_or_default()
+    )
 }
 
 impl Row {

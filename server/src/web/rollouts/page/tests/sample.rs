@@ -92,6 +92,7 @@ pub fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
             author: PersonId(KAI),
             state,
             cleared: Vec::new(),
+            halt: HaltPolicy::default(),
             version: 3,
         },
         stages,
@@ -184,14 +185,15 @@ pub fn page_of(
         population,
         assignments: BTreeMap::new(),
         halt: Vec::new(),
+        baselines: rollout.halt.clone(),
         codes: Vec::new(),
         requests: Vec::new(),
     }
 }
 
 pub fn progress_of(snapshot: &Snapshot) -> RolloutProgress {
-    let policy = HaltPolicy::default();
-    let (all, nearest): (Vec<_>, Vec<_>) = watches(&snapshot.evidence, &policy)
+    let policy = &snapshot.rollout.halt;
+    let (all, nearest): (Vec<_>, Vec<_>) = watches(&snapshot.evidence, policy)
         .into_iter()
         .partition(|w| w.cohort == CohortId::ALL);
     let states = snapshot.stages.iter().map(|stage| {
@@ -210,7 +212,7 @@ pub fn progress_of(snapshot: &Snapshot) -> RolloutProgress {
     RolloutProgress {
         states: states.collect(),
         admission: None,
-        boundary: boundary(600, &policy),
+        boundary: boundary(600, policy),
         up_to: 600,
         all,
         nearest: nearest

@@ -1,0 +1,51 @@
+//! What became of the updates that completed on a track: what a halt test takes for usual.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use engine::halt::History;
+use engine::ids::{CohortId, TrackId};
+use servicing::Sha256;
+use sqlx::PgConnection;
+
+use super::{count, from_word};
+
+/// By cohort and for all devices, what became of other content whose rollouts passed every ring of a track, were written
+/// after a time and were not withdrawn. Of updates that were stopped nothing is learned: they were not good.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_track(
+    conn: &mut PgConnection,
+    track: TrackId,
+    but: Sha256,
+    after: DateTime<Utc>,
+) -> anyhow::Result<BTreeMap<CohortId, History>> {
+    let rows = sqlx::query!(
+        r#"SELECT e.cohort, c.kind AS "kind?", count(DISTINCT e.digest) AS "updates!", sum(e.started)::bigint AS "devices!",
+                  sum(e.failed)::bigint AS "failed!", sum(e.severe)::bigint AS "severe!"
+           FROM rollout r JOIN sequence q ON q.id = r.sequence_id JOIN stage s ON s.rollout_id = r.id
+           JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest LEFT JOIN cohort c ON c.id = e.cohort
+           WHERE r.track_id = $1 AND r.digest <> $2 AND r.created_at > $3 AND q.state = 'published'
+             AND NOT EXISTS (SELECT FROM stage o WHERE o.rollout_id = r.id AND o.phase <> 'passed')
+             AND (e.cohort = 0 OR c.value <> 'other')
+           GROUP BY e.cohort, c.kind"#,
+        track.0,
+        &but.as_bytes()[..],
+        after,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let history = History {
+                kind: r.kind.map(|k| from_word("cohort kind", k)).transpose()?,
+                updates: u32::try_from(r.updates)?,
+                devices: count(r.devices),
+                failed: count(r.failed),
+                severe: count(r.severe),
+            };
+            Ok((CohortId(r.cohort), history))
+        })
+        .collect()
+}
