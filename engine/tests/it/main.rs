@@ -9,6 +9,7 @@ mod assignments;
 mod gates;
 mod halts;
 mod lab;
+mod model;
 mod rollouts;
 mod sentences;
 mod simulation;
