@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Ask, Request, VoidReason, Yes, approve, counted, judged_stage, void_reason};
 use crate::decide::{Refused, Snapshot};
 use crate::gate::{GateInput, GateReport, evaluate, opening_blocks};
-use crate::halt::assess;
 use crate::ids::PersonId;
 use crate::rollout::RolloutState;
 
@@ -31,9 +30,8 @@ pub struct Review {
 /// Reads a request as of a snapshot. Decides nothing.
 #[must_use]
 pub fn review(snapshot: &Snapshot, request: &Request) -> Review {
-    let rollout = &snapshot.rollout;
-    let assessment = assess(&snapshot.evidence, &rollout.cleared, &rollout.halt);
-    let author = rollout.author;
+    let assessment = snapshot.assess();
+    let author = snapshot.rollout.author;
     let index = snapshot.stages.iter().position(|s| s.id == request.stage);
     let judged = index.and_then(|index| judged_stage(index, &request.ask));
     let vote = |by: PersonId| approve(request, by, author, &snapshot.people);

@@ -1,6 +1,6 @@
 //! What absence says. Runs on the service clock, so an outage of ours expires nothing.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, DurationRound, Utc};
 
 use super::{Assignment, Deadlines, Report, State, Suspicion, Times};
 use crate::evidence::COUNTED_EVERY_S;
@@ -49,12 +49,9 @@ pub fn judge(
 /// The next time at which those who can fall silent are counted: whatever befell updated devices and others alike is known
 /// of the others first, and no halt comes of it in between.
 fn counted_by(at: DateTime<Utc>) -> DateTime<Utc> {
-    let over = at.timestamp_millis().rem_euclid(COUNTED_EVERY_S * 1000);
-    if over == 0 {
-        at
-    } else {
-        at + Duration::milliseconds(COUNTED_EVERY_S * 1000 - over)
-    }
+    // Fails only centuries from now.
+    at.duration_round_up(Duration::seconds(COUNTED_EVERY_S))
+        .unwrap_or(at)
 }
 
 /// When a device without progress is to be suspected. One that is not heard of may be switched off: it is no

@@ -15,7 +15,7 @@ use servicing::Sha256;
 use crate::approval::{Request, VoidReason};
 use crate::evidence::{Evidence, sparse};
 use crate::gate::GateReport;
-use crate::halt::{HaltCause, assess};
+use crate::halt::{Assessment, HaltCause, assess};
 use crate::ids::{PersonId, RequestId, RolloutId, StageId};
 use crate::rollout::{Rollout, RolloutState};
 use crate::stage::{Stage, StageState};
@@ -273,6 +273,13 @@ impl Snapshot {
             .position(|stage| !matches!(stage.state, StageState::Passed { .. }))
     }
 
+    /// What the evidence says by the rollout's own baselines, but for what people cleared.
+    #[must_use]
+    pub fn assess(&self) -> Assessment {
+        let rollout = &self.rollout;
+        assess(&self.evidence, &rollout.cleared, &rollout.halt)
+    }
+
     fn open_requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter().filter(|request| request.is_open())
     }
@@ -285,11 +292,7 @@ impl Snapshot {
 /// # Errors
 /// What may not be done is refused with a sentence for the person who asked; nothing changes.
 pub fn decide(snapshot: &Snapshot, input: Input, _now: DateTime<Utc>) -> Result<Decision, Refused> {
-    let assessment = assess(
-        &snapshot.evidence,
-        &snapshot.rollout.cleared,
-        &snapshot.rollout.halt,
-    );
+    let assessment = snapshot.assess();
     let mut decision = match input {
         Input::Tick => tick::tick(snapshot, &assessment),
         other => people::act(snapshot, &assessment, other)?,

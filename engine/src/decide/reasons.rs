@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use super::{Reason, Snapshot};
 use crate::approval::{Ask, counted, lost_lines, lost_pass};
 use crate::gate::{Criterion, GateInput, GateReport, Verdict, evaluate, opening_blocks};
-use crate::halt::{Assessment, assess};
+use crate::halt::Assessment;
 use crate::ids::StageId;
 use crate::rollout::{HaltReason, RolloutState};
 use crate::stage::{Stage, StageState};
@@ -91,11 +91,7 @@ fn active(snapshot: &Snapshot) -> Vec<Reason> {
             "Every ring passed; it completes next.",
         )];
     };
-    let assessment = assess(
-        &snapshot.evidence,
-        &snapshot.rollout.cleared,
-        &snapshot.rollout.halt,
-    );
+    let assessment = snapshot.assess();
     let stage = &snapshot.stages[index];
     let mut reasons = match stage.state {
         StageState::Waiting => waiting(snapshot, &assessment, index),

@@ -8,7 +8,7 @@ use engine::approval::Request;
 use engine::decide::{Decision, Input, Person, Refused, Snapshot, decide};
 use engine::evidence::{Cohort, CohortKind, Counts, Evidence};
 use engine::gate::{GateInput, GateReport, TelemetryHealth, evaluate};
-use engine::halt::{HaltPolicy, assess};
+use engine::halt::HaltPolicy;
 use engine::ids::{CohortId, PersonId, RequestId, RingId, RolloutId, StageId, TrackId};
 use engine::policy::{Preset, preset};
 use engine::rollout::{Rollout, RolloutState, Scope};
@@ -252,7 +252,7 @@ impl Lab {
 
     pub fn gate(&self, stage: usize) -> GateReport {
         let s = &self.snapshot;
-        let assessment = assess(&s.evidence, &s.rollout.cleared, &s.rollout.halt);
+        let assessment = s.assess();
         let input = GateInput {
             snapshot: s,
             index: stage,

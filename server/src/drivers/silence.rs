@@ -70,6 +70,9 @@ async fn of_rollout(
         control: heard.saturating_sub(of.started),
     };
     silences::note_at_risk(&mut *conn, of.rollout, now, at_risk).await?;
+    if fell.is_empty() {
+        return Ok(());
+    }
     let devices = silences::not_started(&mut *conn, of.rollout, &fell).await?;
     if devices > 0 {
         let fall = Fall {
