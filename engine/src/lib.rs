@@ -12,7 +12,7 @@
 //! | Must the rollout stop? | [`halt`] |
 //! | May the next ring open? | [`gate`], [`approval`] |
 //! | What happens to a rollout now? | [`decide`](decide::decide()) |
-//! | What would a bad update harm, and how long does a good one take? | [`simulation`] |
+//! | What would a bad update harm, and how long does a good one take? | [`simulation`], [`forecast`] |
 
 pub mod admission;
 pub mod approval;
@@ -20,6 +20,7 @@ pub mod assignment;
 pub mod canonical;
 pub mod decide;
 pub mod evidence;
+pub mod forecast;
 pub mod gate;
 pub mod halt;
 pub mod ids;

@@ -62,7 +62,7 @@ pub fn harmed(groups: &Groups, devices: u32, fault: &Fault, dice: &mut impl Dice
 mod tests {
     use super::*;
     use crate::dice;
-    use engine::simulation::Symptom;
+    use engine::simulation::{Fleet, Symptom};
 
     #[test]
     fn a_threshold_notices_what_fails_everywhere_after_a_group_and_one_model_never() {
@@ -81,7 +81,12 @@ mod tests {
             harmed(&waves, 50_000, &fault(Victims::All), &mut dice),
             500.0
         );
-        let model = harmed(&ten, 50_000, &fault(Victims::OneModel), &mut dice);
+        let model = harmed(
+            &ten,
+            50_000,
+            &fault(Victims::Cohort(Fleet::FIRST_MODEL)),
+            &mut dice,
+        );
         assert!((900.0..1_100.0).contains(&model), "{model}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use engine::simulation::{Course, Dice, Fault, Symptom, Victims, play};
+use engine::simulation::{Course, Dice, Fault, Fleet, Symptom, Victims, play};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scenarios::{Figure, Scenario};
@@ -170,7 +170,10 @@ fn comparison(runs: u32, seed: u64) -> Vec<String> {
     let mut lines = Vec::new();
     for (what, victims) in [
         ("every device", Victims::All),
-        ("every device of one model", Victims::OneModel),
+        (
+            "every device of one model",
+            Victims::Cohort(Fleet::FIRST_MODEL),
+        ),
     ] {
         let fault = Fault {
             victims,

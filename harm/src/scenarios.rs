@@ -65,7 +65,8 @@ fn runs(devices: u32) -> u32 {
 type Row = (&'static str, Victims, f64, &'static [u32], [f64; 3]);
 
 fn rows() -> [Row; 5] {
-    use Victims::{All, OneModel};
+    use Victims::All;
+    let one_model = Victims::Cohort(Fleet::FIRST_MODEL);
     [
         (
             "fails on every device",
@@ -76,14 +77,14 @@ fn rows() -> [Row; 5] {
         ),
         (
             "fails on every device of one model",
-            OneModel,
+            one_model,
             1.0,
             &[500, 5_000, 50_000],
             [4.5; 3],
         ),
         (
             "fails on 20 % of one model",
-            OneModel,
+            one_model,
             0.2,
             &[5_000, 50_000],
             [10.0; 3],
@@ -207,6 +208,7 @@ fn shown() -> Vec<Scenario> {
             median: f64::from(DAY),
             sigma: 1.0,
             at_most: 7 * DAY,
+            holds: None,
         }),
         ..Habits::default()
     };

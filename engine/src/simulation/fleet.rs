@@ -22,6 +22,9 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Cohort of the first of the models, for faults that hit one.
+    pub const FIRST_MODEL: CohortId = CohortId(1);
+
     /// So many devices of 50 models with two BIOS versions each, two architectures and three builds.
     #[must_use]
     pub fn of(devices: u32) -> Self {
@@ -62,8 +65,8 @@ impl Fleet {
         }
     }
 
-    /// A machine's model, and its cohorts.
-    pub(super) fn draw(&self, dice: &mut impl Dice) -> (u16, Vec<CohortId>) {
+    /// The cohorts of a machine.
+    pub(super) fn draw(&self, dice: &mut impl Dice) -> Vec<CohortId> {
         let mut one_of = |n: u16| u16::try_from(dice.below(n.into())).unwrap_or(0);
         let model = one_of(self.models);
         let bios = model * self.bios_versions + one_of(self.bios_versions);
@@ -74,7 +77,7 @@ impl Fleet {
             cohorts.push(next_id(usize::from(first + value)));
             first += of_kind;
         }
-        (model, cohorts)
+        cohorts
     }
 }
 

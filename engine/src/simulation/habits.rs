@@ -1,12 +1,16 @@
 //! How devices behave, and what befalls them.
 
 use super::{Dice, Minute};
+use crate::ids::CohortId;
 
 /// What people and machines of a ring do, whatever the update does to them. [`Default`] is the published model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Habits {
-    /// Minutes between two polls of a device.
+    /// Minutes between two polls of a device that waits for its permit.
     pub poll: Minute,
+    /// Minutes between two polls of a device to which nothing is offered: so long it may take until it knows that its ring
+    /// opened.
+    pub idle_poll: Minute,
     /// Median of the time from the permit to the verified restart, minutes.
     pub install_median: f64,
     /// Sigma of its logarithm.
@@ -34,6 +38,7 @@ impl Default for Habits {
     fn default() -> Self {
         Self {
             poll: 60,
+            idle_poll: 0,
             install_median: 45.0,
             install_sigma: 0.5,
             failure_rate: 0.01,
@@ -57,6 +62,8 @@ pub struct Agreement {
     pub sigma: f64,
     /// At the latest, minutes.
     pub at_most: Minute,
+    /// Who had no permit for so long after the agreed time is asked anew, minutes; none: it holds until there is one.
+    pub holds: Option<Minute>,
 }
 
 /// A time that comes again.
@@ -112,8 +119,8 @@ pub struct Fault {
 pub enum Victims {
     /// Every device.
     All,
-    /// The devices of one model.
-    OneModel,
+    /// Devices that are alike in a fact.
+    Cohort(CohortId),
 }
 
 /// How a fault shows.
@@ -128,8 +135,12 @@ pub enum Symptom {
 }
 
 impl Fault {
-    pub(super) fn hits(&self, model: u16, dice: &mut impl Dice) -> bool {
-        (self.victims == Victims::All || model == 0) && dice.strikes(self.share)
+    pub(super) fn hits(&self, cohorts: &[CohortId], dice: &mut impl Dice) -> bool {
+        let can = match self.victims {
+            Victims::All => true,
+            Victims::Cohort(cohort) => cohorts.contains(&cohort),
+        };
+        can && dice.strikes(self.share)
     }
 }
 
@@ -167,11 +178,25 @@ impl Habits {
         })
     }
 
-    /// When a device agrees to a restart.
-    pub(super) fn agrees_at(&self, dice: &mut impl Dice) -> Minute {
+    /// How long after its ring opened a device knows of it.
+    pub(super) fn notices_after(&self, dice: &mut impl Dice) -> Minute {
+        if self.idle_poll == 0 {
+            return 0;
+        }
+        dice.below(self.idle_poll)
+    }
+
+    /// In how long the restart of a device is that is asked now.
+    pub(super) fn agrees_after(&self, dice: &mut impl Dice) -> Minute {
         self.agreement.map_or(0, |agreement| {
             lognormal(agreement.median, agreement.sigma, dice).min(agreement.at_most)
         })
+    }
+
+    /// The agreed time is over for so long that people must be asked anew.
+    pub(super) fn has_lapsed(&self, agreed_at: Minute, now: Minute) -> bool {
+        let holds = self.agreement.and_then(|agreement| agreement.holds);
+        holds.is_some_and(|holds| agreed_at + holds < now)
     }
 
     /// Whether permits are granted at this time, and how often devices ask then.

@@ -6,6 +6,8 @@
 mod admission;
 mod approvals;
 mod assignments;
+mod chance;
+mod forecasts;
 mod gates;
 mod halts;
 mod lab;

@@ -3,21 +3,10 @@
 
 use engine::policy::{Growth, Limits};
 use engine::simulation::{
-    Course, Dice, Fault, Fleet, Habits, Ring, ServiceOutage, SilentTime, Symptom, Victims, play,
+    Course, Fault, Fleet, Habits, Ring, ServiceOutage, SilentTime, Symptom, Victims, play,
 };
 
-/// A linear congruential generator: enough randomness for a test, the same on every machine.
-struct Lcg(u64);
-
-impl Dice for Lcg {
-    fn roll(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        f64::from(u32::try_from(self.0 >> 32).unwrap()) / 4_294_967_296.0
-    }
-}
+use crate::chance::Lcg;
 
 fn ring(devices: u32) -> Ring {
     Ring {
@@ -84,7 +73,15 @@ fn an_update_that_fails_everywhere_harms_two() {
 
 #[test]
 fn one_bad_model_of_fifty_is_stopped_before_it_spreads() {
-    let courses = courses(&bad(2_000, Victims::OneModel, 1.0, Symptom::Reports), 10);
+    let courses = courses(
+        &bad(
+            2_000,
+            Victims::Cohort(Fleet::FIRST_MODEL),
+            1.0,
+            Symptom::Reports,
+        ),
+        10,
+    );
     assert_eq!(halted(&courses), 10);
     assert!(
         harmed(&courses) <= 10 * 5,
