@@ -23,12 +23,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
+use engine::policy::Preset;
 use journey::Journey;
 use machine::Machine;
 use measure::{Bench, Extent};
 use postgres::Postgres;
 use report::Report;
 use server::clock::{Clock, SystemClock};
+use server::config::Poll;
 use slow_disk::SlowDisk;
 use soak::Soak;
 use world::World;
@@ -109,6 +111,22 @@ struct Whole {
     /// Processes that simulate them
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     processes: u32,
+    /// Preset of the rollout
+    #[arg(long, default_value = "standard", value_parser = preset)]
+    preset: Preset,
+    /// Working hours that rings soak for, at most: in longer ones a fleet does nothing but poll
+    #[arg(long, default_value_t = 6)]
+    soak_hours: u32,
+    /// Part of a ring that may start on one day; without it as the preset says
+    #[arg(long)]
+    percent_per_day: Option<f64>,
+    /// Seconds between two polls of a device at rest. Every quarter of an hour, as usual, a million of them poll a hundred
+    /// million times a day; how fast polls are is measured elsewhere
+    #[arg(long, default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(60..))]
+    idle_poll_s: u32,
+    /// Seconds between two polls of a device while a rollout is active for it
+    #[arg(long, default_value_t = 10_800, value_parser = clap::value_parser!(u32).range(60..))]
+    active_poll_s: u32,
     /// Where the database keeps its files; some 30 GB for a million devices
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
@@ -140,6 +158,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Hello { listen } => hello::serve(listen).await.map(|()| ExitCode::SUCCESS),
     }
+}
+
+fn preset(word: &str) -> Result<Preset, String> {
+    serde_json::from_value(word.into()).map_err(|error| error.to_string())
 }
 
 fn name(path: &Path) -> String {
@@ -221,6 +243,13 @@ async fn rolled_out(whole: Whole) -> anyhow::Result<ExitCode> {
     let journey = Journey {
         devices: whole.devices,
         processes: whole.processes,
+        preset: whole.preset,
+        soak_hours: whole.soak_hours,
+        percent_per_day: whole.percent_per_day,
+        poll: Poll {
+            idle_s: whole.idle_poll_s,
+            active_s: whole.active_poll_s,
+        },
     };
     let played = journey::run(&postgres, journey).await;
     postgres.stop().await;

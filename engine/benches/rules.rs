@@ -96,6 +96,7 @@ fn admissions(c: &mut Criterion) {
         cleared: &[],
         halt: &policy,
         today: 0,
+        freeze: None,
     };
     let askers: Vec<Asker> = (0..500)
         .map(|n: i32| Asker {

@@ -25,6 +25,7 @@ use crate::control::{Control, IngestHealth};
 use crate::drivers::Drivers;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture, Reader};
+use crate::forecasts::Forecasts;
 use crate::ingest::Ingest;
 use crate::permits::Permits;
 use crate::registry::{self, NewRings, RingInput};
@@ -92,6 +93,8 @@ pub struct Handles {
     pub keys: AgentKeys,
     /// How much may be under way at once.
     pub bounds: Bounds,
+    /// Forecasts of rollouts that have not begun.
+    pub forecasts: Forecasts,
     /// Pace of polls.
     pub pace: Pace,
     /// Package files by SHA-256.
@@ -231,6 +234,8 @@ impl Running {
         ];
         let mut front = lanes;
         front.extend([granting, answers, enrolments, stored, spent]);
+        let forecasts =
+            Forecasts::new(pool.clone(), Arc::clone(&clock), pace.idle_s, pace.active_s);
         let app = App(Arc::new(Handles {
             pool,
             clock,
@@ -249,6 +254,7 @@ impl Running {
             catalogue,
             keys: AgentKeys::new(&secret),
             bounds: Bounds::new(config.pool_size),
+            forecasts,
             pace,
             content_dir: config.content_dir.clone(),
         }));

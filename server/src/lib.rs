@@ -15,6 +15,7 @@ pub mod drivers;
 pub mod embedded_pg;
 pub mod error;
 pub mod fleet;
+pub mod forecasts;
 pub mod http;
 pub mod ingest;
 pub mod operations;

@@ -1,4 +1,5 @@
-//! Writes that belong to no rollout, device or person: tracks, publisher keys, enrolment tokens, expected devices.
+//! Writes that belong to no rollout, device or person: tracks, change freezes, publisher keys, enrolment tokens, expected
+//! devices.
 //! Each is one transaction with one audit row.
 
 use base64::Engine;
@@ -14,9 +15,11 @@ use uuid::Uuid;
 
 use crate::auth::Secret;
 use crate::error::OpError;
+use crate::http::Why;
+use crate::store::freezes::{self, Planned};
 use crate::store::sequences::PublisherKey;
 use crate::store::tracks::{self, Track};
-use crate::store::{audit, enrolment, sequences};
+use crate::store::{audit, enrolment, gates, sequences, service_clock};
 
 /// Lists of tracks come whole.
 const MOST_TRACKS: usize = 500;
@@ -29,6 +32,12 @@ const MOST_USES: i32 = 1_000_000;
 
 /// A year and a day for leap years.
 const LONGEST_TOKEN_HOURS: u32 = 366 * 24;
+
+/// Longest change freeze.
+const LONGEST_FREEZE_DAYS: i64 = 120;
+
+/// Change freezes of a track that are on or to come.
+const MOST_FREEZES: usize = 50;
 
 /// Most serials in one request.
 const MOST_SERIALS: usize = 10_000;
@@ -272,6 +281,106 @@ pub async fn expect_devices(
     .await?;
     tx.commit().await?;
     Ok(trimmed.len())
+}
+
+/// A change freeze to add.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewFreeze {
+    /// From when on nothing starts; none: from now on.
+    #[serde(default)]
+    pub starts: Option<DateTime<Utc>>,
+    /// When devices start again.
+    pub ends: DateTime<Utc>,
+    /// Why.
+    pub reason: Why,
+}
+
+/// Adds a change freeze: no device of the track starts in it. Once this returns, no replica grants a permit in it.
+///
+/// # Errors
+/// [`OpError::Invalid`] naming the field, [`OpError::NotFound`] for the track, [`OpError::Conflict`] where there are too many.
+pub async fn add_freeze(
+    pool: &PgPool,
+    track: Uuid,
+    new: NewFreeze,
+    by: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Planned, OpError> {
+    let starts = new.starts.unwrap_or(now);
+    let expected = if new.ends <= now {
+        Some("a time to come".to_owned())
+    } else if new.ends <= starts {
+        Some("a time after the start".to_owned())
+    } else if new.ends - starts.max(now) > TimeDelta::days(LONGEST_FREEZE_DAYS) {
+        Some(format!(
+            "at most {LONGEST_FREEZE_DAYS} days after the start"
+        ))
+    } else {
+        None
+    };
+    if let Some(expected) = expected {
+        return Err(OpError::field("ends", expected));
+    }
+    let mut tx = pool.begin().await?;
+    find_track(&mut tx, track).await?;
+    let service_now = service_clock::time(&mut tx, now).await?;
+    if freezes::planned(&mut tx, track, service_now).await?.len() >= MOST_FREEZES {
+        return Err(OpError::Conflict(format!(
+            "{MOST_FREEZES} change freezes are on or to come already"
+        )));
+    }
+    gates::lock_track(&mut tx, track).await?;
+    let freeze = Planned {
+        id: Uuid::now_v7(),
+        starts,
+        ends: new.ends,
+        reason: new.reason.as_str().to_owned(),
+        added_by: by,
+    };
+    freezes::add(&mut tx, track, &freeze).await?;
+    record(
+        &mut tx,
+        now,
+        by,
+        "freeze_added",
+        format!("track:{track}"),
+        json!({ "freeze": freeze.id, "starts": starts, "ends": freeze.ends, "reason": freeze.reason }),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(freeze)
+}
+
+/// Lifts a change freeze that is on or to come.
+///
+/// # Errors
+/// [`OpError::NotFound`] where there is none on the track, or it is over.
+pub async fn lift_freeze(
+    pool: &PgPool,
+    track: Uuid,
+    id: Uuid,
+    by: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Planned, OpError> {
+    let mut tx = pool.begin().await?;
+    let service_now = service_clock::time(&mut tx, now).await?;
+    let Some(freeze) = freezes::lift(&mut tx, track, id, now, service_now).await? else {
+        return Err(OpError::NotFound {
+            what: "change freeze",
+        });
+    };
+    record(
+        &mut tx,
+        now,
+        by,
+        "freeze_lifted",
+        format!("track:{track}"),
+        json!({ "freeze": freeze.id, "ends": freeze.ends, "reason": freeze.reason }),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(freeze)
 }
 
 async fn find_track(conn: &mut PgConnection, id: Uuid) -> Result<Track, OpError> {

@@ -73,6 +73,7 @@ const RULES: &[Rule] = &[
             "registry",
             "verify",
             "views",
+            "forecasts",
             "operations",
             "batcher",
             "clock",
@@ -85,7 +86,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         of: &[
-            "fleet", "ingest", "permits", "control", "drivers", "registry", "verify",
+            "fleet",
+            "forecasts",
+            "ingest",
+            "permits",
+            "control",
+            "drivers",
+            "registry",
+            "verify",
         ],
         but: &[],
         not: &[

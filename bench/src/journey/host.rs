@@ -19,13 +19,6 @@ use tokio::task::JoinHandle;
 use crate::postgres::Postgres;
 use crate::world::ADA;
 
-/// Once a day, and every three hours while a rollout is active for a device. At the usual quarter of an hour a fleet polls a
-/// hundred million times a day; how fast polls are is measured elsewhere.
-const POLL: Poll = Poll {
-    idle_s: 86_400,
-    active_s: 10_800,
-};
-
 /// A running server.
 pub struct Host {
     /// The time of everybody.
@@ -42,17 +35,21 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts it on an empty database, at this time.
+    /// Starts it on an empty database, at this time, with devices that poll so often.
     ///
     /// # Errors
     /// When it can not be started.
-    pub async fn start(postgres: &Postgres, begin: DateTime<Utc>) -> anyhow::Result<Self> {
+    pub async fn start(
+        postgres: &Postgres,
+        begin: DateTime<Utc>,
+        poll: Poll,
+    ) -> anyhow::Result<Self> {
         let home = postgres.home();
         let mut config = Config::load(&Flags {
             data_dir: Some(home.clone()),
             ..Flags::default()
         })?;
-        config.poll = POLL;
+        config.poll = poll;
         // Its own files, whatever the environment says.
         config.database_url = None;
         config.content_dir = home.join("content");

@@ -12,8 +12,9 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use ed25519_dalek::SigningKey;
-use engine::policy::{Preset, StagePolicy, preset};
+use engine::policy::{Percent, Preset, StagePolicy, preset};
 use serde_json::{Value, json};
+use server::config::Poll;
 use server::demo::people::{Someone, text};
 use server::demo::{RINGS, STEP, summary};
 
@@ -25,8 +26,9 @@ use host::Host;
 /// What is rolled out: the sequence whose order matters.
 const KB: &str = "KB5086672";
 
-/// Rings soak for so long instead of a day or two, in which a fleet would do nothing but poll.
-const SOAK_HOURS: u32 = 6;
+/// What a forecast is told of these devices and people: agreed restarts are half an hour to three hours ahead, nothing fails,
+/// approvers look every twenty minutes.
+const KNOWN: &str = "restart_hours=1.75&install_minutes=45&failure_percent=0&approval_hours=0";
 
 /// Steps between two looks of people at the rollout: twenty minutes.
 const LOOK_EVERY: u32 = 5;
@@ -40,13 +42,21 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Memory is looked at no more often: walking the pages of a million devices takes a second.
 const MEMORY_EVERY: Duration = Duration::from_secs(15);
 
-/// How large.
+/// What is played.
 #[derive(Debug, Clone, Copy)]
 pub struct Journey {
     /// Devices.
     pub devices: u32,
     /// Processes that simulate them.
     pub processes: u32,
+    /// Preset of the rollout.
+    pub preset: Preset,
+    /// Working hours that each ring soaks for, at most.
+    pub soak_hours: u32,
+    /// Part of a ring that may start on one day; none: as the preset says.
+    pub percent_per_day: Option<f64>,
+    /// How often devices poll.
+    pub poll: Poll,
 }
 
 /// Plays it, and tells what came of it as Markdown.
@@ -55,7 +65,8 @@ pub struct Journey {
 /// When the rollout does not complete, or a recount differs.
 pub async fn run(postgres: &Postgres, journey: Journey) -> anyhow::Result<String> {
     let begin = Utc.with_ymd_and_hms(2026, 3, 30, 7, 0, 0);
-    let host = Host::start(postgres, begin.single().context("a date")?).await?;
+    let begin = begin.single().context("a date")?;
+    let host = Host::start(postgres, begin, journey.poll).await?;
     let told = Told::play(postgres, &host, journey).await;
     host.stop().await;
     let told = told?;
@@ -74,6 +85,8 @@ struct Told {
     peak: Peak,
     fleet: Vec<agent::simulate::Summary>,
     rollout: Value,
+    /// What the server said of it before it was submitted.
+    forecast: Value,
 }
 
 /// The most that was asked of the machine.
@@ -125,9 +138,12 @@ impl Told {
         stage.say(started, "enrolled");
 
         let begun = host.clock.now();
-        let draft = json!({ "sequence": sequence, "track": track, "preset": "standard", "policies": policies() });
+        let draft = json!({ "sequence": sequence, "track": track, "preset": journey.preset, "policies": journey.policies() });
         let rollout = operator.post("/rollouts", &draft).await?;
         let rollout = text(&rollout, "id")?.to_owned();
+        let forecast = operator
+            .get(&format!("/rollouts/{rollout}/forecast?{KNOWN}"))
+            .await?;
         let submit = format!("/rollouts/{rollout}/submit");
         operator.post(&submit, &json!({})).await?;
         let submitted = Instant::now();
@@ -143,6 +159,7 @@ impl Told {
             peak: stage.peak,
             fleet: stage.fleet.summaries().await?,
             rollout: ended,
+            forecast,
         })
     }
 
@@ -158,16 +175,18 @@ impl Told {
         .fetch_one(&postgres.pool)
         .await?;
         let mut out = format!(
-            "{} simulated devices in {} processes, {KB} by the standard preset with soaks of {SOAK_HOURS} hours through four rings: from draft to completed in {:.1} days \
-             of virtual time.\n\n| What | |\n|---|---|\n",
+            "{} simulated devices in {} processes, {KB} {} through four rings: from draft to completed in {:.1} days of virtual \
+             time.\n\n| What | |\n|---|---|\n",
             journey.devices,
             journey.processes,
+            journey.words(),
             days(self.completed - self.begun),
         );
         let mut line = |what: &str, value: String| {
             let _ = writeln!(out, "| {what} | {value} |");
         };
         let minutes = |time: Duration| format!("{:.1} min", time.as_secs_f64() / 60.0);
+        line("forecast of its days", self.forecasted());
         line("enrolment, real time", minutes(self.enrolled_in));
         line("draft to completed, real time", minutes(self.rolled_out_in));
         line("all of it, real time", minutes(self.started.elapsed()));
@@ -192,6 +211,17 @@ impl Told {
             );
         }
         Ok(out)
+    }
+
+    /// What the forecast said, and how far its median was off.
+    fn forecasted(&self) -> String {
+        let said = |which| self.forecast["completed"][which].as_f64();
+        let (Some(low), Some(median), Some(high)) = (said("low"), said("median"), said("high"))
+        else {
+            return "that it does not complete by itself".to_owned();
+        };
+        let off = 100.0 * (median / days(self.completed - self.begun) - 1.0);
+        format!("{median:.2} ({low:.2} to {high:.2}), {off:+.1} % of what it took")
     }
 
     /// Requests by kind, each with its answers.
@@ -306,17 +336,36 @@ impl Stage<'_> {
     }
 }
 
-/// The standard policies but for their soaks.
-fn policies() -> BTreeMap<&'static str, StagePolicy> {
-    let policy = |(position, (name, _)): (usize, (&'static str, Option<&str>))| {
-        let standard = preset(Preset::Standard, position, RINGS.len(), Tz::Europe__Berlin);
-        let policy = StagePolicy {
-            soak_hours: SOAK_HOURS,
-            ..standard
+impl Journey {
+    /// The preset's policies with what is played otherwise.
+    fn policies(&self) -> BTreeMap<&'static str, StagePolicy> {
+        let policy = |(position, (name, _)): (usize, (&'static str, Option<&str>))| {
+            let mut policy = preset(self.preset, position, RINGS.len(), Tz::Europe__Berlin);
+            policy.soak_hours = policy.soak_hours.min(self.soak_hours);
+            if let Some(percent) = self.percent_per_day {
+                policy.limits.percent_per_day = Some(Percent(percent));
+            }
+            (name, policy)
         };
-        (name, policy)
-    };
-    RINGS.into_iter().enumerate().map(policy).collect()
+        RINGS.into_iter().enumerate().map(policy).collect()
+    }
+
+    fn words(&self) -> String {
+        let preset = format!("{:?}", self.preset).to_lowercase();
+        let mut words = format!(
+            "by the preset {preset}, soaks of at most {} hours",
+            self.soak_hours
+        );
+        if let Some(percent) = self.percent_per_day {
+            let _ = write!(words, ", {percent} % of a ring a day");
+        }
+        let _ = write!(
+            words,
+            ", polled every {} min at rest",
+            self.poll.idle_s / 60
+        );
+        words
+    }
 }
 
 /// Everybody says yes to what waits for them, with the hash of the evidence that was shown.

@@ -77,6 +77,10 @@ impl<'a> Room<'a> {
 
     /// The limit that keeps a device waiting: of those that are reached, the lowest.
     fn ruling_limit(&self, asker: &Asker) -> Option<WaitReason> {
+        // Lower than a freeze nothing is.
+        if let Some(freeze) = self.admission.freeze {
+            return Some(WaitReason::Freeze(freeze.clone()));
+        }
         let mut reached: Vec<(u64, WaitReason)> = Vec::new();
         let cap = self.caps[&CohortId::ALL];
         if self.started[&CohortId::ALL] >= cap {

@@ -2,6 +2,7 @@
 
 mod admit;
 mod caps;
+mod freeze;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::words;
 
 pub use admit::admit;
 pub use caps::{FAST_FROM, FIRST_CAP, QUORUM, grow, next_cap};
+pub use freeze::Freeze;
 
 /// A device that asks for a permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Admission<'a> {
     pub halt: &'a HaltPolicy,
     /// Permits of the stage on this calendar day of its time zone.
     pub today: u64,
+    /// The change freeze of the track that is on.
+    pub freeze: Option<&'a Freeze>,
 }
 
 impl Admission<'_> {
@@ -87,6 +91,8 @@ pub enum WaitReason {
         /// Devices a day.
         limit: u64,
     },
+    /// A change freeze of the track.
+    Freeze(Freeze),
 }
 
 impl WaitReason {
@@ -115,6 +121,7 @@ impl WaitReason {
                 "At most {} of the ring may start on one day, and so many did.",
                 words::devices(*limit)
             ),
+            Self::Freeze(freeze) => freeze.sentence(),
         }
     }
 }

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use servicing::Sha256;
 
+use crate::admission::Freeze;
 use crate::approval::{Request, VoidReason};
 use crate::evidence::{Evidence, sparse};
 use crate::gate::GateReport;
@@ -52,6 +53,9 @@ pub struct Snapshot {
     /// Known issues that hold devices of this track.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocking_issues: Vec<String>,
+    /// The change freeze of the track that is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
     /// Everyone with a role on this track, and everyone who approved or asks.
     pub people: BTreeMap<PersonId, Person>,
     /// The service clock: soak and deadlines run on it.

@@ -3,6 +3,7 @@
 use chrono_tz::Tz;
 
 use super::{Reason, Snapshot};
+use crate::admission::Freeze;
 use crate::approval::{Ask, counted, lost_lines, lost_pass};
 use crate::gate::{Criterion, GateInput, GateReport, Verdict, evaluate, opening_blocks};
 use crate::halt::Assessment;
@@ -93,13 +94,19 @@ fn active(snapshot: &Snapshot) -> Vec<Reason> {
     };
     let assessment = snapshot.assess();
     let stage = &snapshot.stages[index];
-    let mut reasons = match stage.state {
+    let mut reasons: Vec<Reason> = snapshot.freeze.iter().map(frozen).collect();
+    reasons.extend(match stage.state {
         StageState::Waiting => waiting(snapshot, &assessment, index),
         StageState::AwaitingApproval { .. } => Vec::new(),
         _ => gate(snapshot, &assessment, index),
-    };
+    });
     reasons.extend(requests(snapshot));
     reasons
+}
+
+fn frozen(freeze: &Freeze) -> Reason {
+    let sentence = format!("{} No device starts before.", freeze.sentence());
+    Reason::new("freeze", sentence)
 }
 
 fn waiting(snapshot: &Snapshot, assessment: &Assessment, index: usize) -> Vec<Reason> {

@@ -49,6 +49,11 @@ impl Events {
         self.0.remove(&now).unwrap_or_default()
     }
 
+    /// When the next of them happens.
+    pub(super) fn next(&self) -> Option<Minute> {
+        self.0.keys().next().copied()
+    }
+
     /// The service is away from `from` to `to`: its clock stands still, and reports come after, spread by `spread`. Nothing
     /// expires before `grace` after it.
     pub(super) fn outage(

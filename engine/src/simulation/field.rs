@@ -185,12 +185,13 @@ impl Field {
     /// One minute: what was to happen happens.
     pub(super) fn pass(&mut self, now: Minute, dice: &mut impl Dice) {
         self.begin_outage(now, dice);
-        if now.is_multiple_of(COUNTED_EVERY) {
-            self.at_risk.push(AtRisk {
-                treated: self.unresolved(),
-                control: self.not_started,
-            });
-        }
+        let at_risk = AtRisk {
+            treated: self.unresolved(),
+            control: self.not_started,
+        };
+        // In minutes that were passed over nothing changed.
+        let counts = usize::try_from(now / COUNTED_EVERY).unwrap_or(0) + 1;
+        self.at_risk.resize(counts, at_risk);
         let mut due = self.events.due(now);
         // What is known of those that were not updated counts before a loss is judged.
         due.sort_by_key(|(who, _)| who.is_some());
@@ -198,6 +199,20 @@ impl Field {
             self.happen(now, who, event);
         }
         self.others_fall_silent(now, dice);
+    }
+
+    /// The next minute after this one in which a device can do anything: until then only time passes. None: until another ring
+    /// opens.
+    pub(super) fn next(&self, now: Minute) -> Option<Minute> {
+        let nobody_may_start = |part: &Part| {
+            let all = u64::try_from(part.devices.len()).unwrap_or(u64::MAX);
+            let is_settled = part.looked == Some(self.changes) && self.is_full();
+            !part.is_open || part.counts.started >= all || is_settled
+        };
+        if self.habits.dark_rate > 0.0 || !self.parts.iter().all(nobody_may_start) {
+            return Some(now + 1);
+        }
+        self.events.next()
     }
 
     /// What is known.
@@ -378,6 +393,7 @@ impl Field {
             cleared: &[],
             halt: &self.halt,
             today: if day == terms.day { granted } else { 0 },
+            freeze: None,
         };
         let Ok(admitted) = admit(&admission, &askers).map_err(|NotAdmitted::Halt(_)| ()) else {
             return true;

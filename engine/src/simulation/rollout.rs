@@ -20,8 +20,11 @@ use crate::rollout::{Rollout, RolloutState, Scope};
 use crate::stage::{Stage, StageState};
 use crate::{Input, Refused};
 
-/// Minutes between two looks at the gates. A server looks sooner, when reports come in.
+/// Minutes between two looks at the gates while reports come in. A server looks sooner.
 const LOOK_EVERY: Minute = 15;
+
+/// Minutes between two looks while only time passes.
+const GLANCE_EVERY: Minute = 60;
 
 /// Devices of a ring that are played one by one. The time in which more than that double is added.
 pub const MOST_DEVICES: u32 = 10_000;
@@ -48,6 +51,8 @@ pub struct Plan {
     pub fault: Option<Fault>,
     /// Hours of working days until everybody who is asked has approved.
     pub approval_hours: u32,
+    /// Change freezes, from and to: nothing starts in them.
+    pub freezes: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     /// When it is given up, minutes.
     pub patience: Minute,
 }
@@ -106,10 +111,11 @@ pub enum End {
 /// When the rules refuse it from the start: it has no ring, or a policy outside its ranges.
 pub fn roll_out<D: Dice>(plan: &Plan, dice: &mut D) -> Result<Played, Refused> {
     let mut play = Play::new(plan, dice)?;
-    for now in 0..plan.patience {
+    let mut now = 0;
+    while now < plan.patience {
         play.field.pass(now, dice);
         if play.field.is_served(now) {
-            if now.is_multiple_of(LOOK_EVERY) {
+            if play.next_look(now) == now {
                 play.look(now);
             }
             play.ask(now, dice);
@@ -117,6 +123,8 @@ pub fn roll_out<D: Dice>(plan: &Plan, dice: &mut D) -> Result<Played, Refused> {
         if let Some(end) = play.end {
             return Ok(play.played(end, now));
         }
+        let next = play.field.next(now).unwrap_or(plan.patience);
+        now = next.min(play.next_look(now + 1));
     }
     Ok(play.played(End::GivenUp, plan.patience))
 }
@@ -130,7 +138,7 @@ struct Play<'a> {
     passages: Vec<Passage>,
     /// Minutes by which rings are later than they were played, because they are larger.
     later: Vec<Minute>,
-    /// When half of the devices of a ring had started, and all of them.
+    /// When a quarter of the devices of a ring had started, and half of them.
     doubling: Vec<(Option<Minute>, Option<Minute>)>,
     end: Option<End>,
 }
@@ -164,23 +172,37 @@ impl<'a> Play<'a> {
         Ok(play)
     }
 
+    /// When the gates are looked at next, from this minute on.
+    fn next_look(&self, from: Minute) -> Minute {
+        let is_news = self.read != Some(self.field.changes());
+        from.next_multiple_of(if is_news { LOOK_EVERY } else { GLANCE_EVERY })
+    }
+
     /// Lets the rules move the rollout as far as it goes, and people approve what waits for them.
     fn look(&mut self, now: Minute) {
         self.snapshot.service_now = self.at(now);
         self.read(now);
         loop {
-            let input = self.approval().unwrap_or(Input::Tick);
-            // What people were asked a moment ago is not refused; if it were, the rollout would wait for them.
-            let Ok(decision) = decide(&self.snapshot, input, self.snapshot.service_now) else {
+            let Ok(decision) = self.decide(Input::Tick) else {
                 return;
             };
-            if !decision.changed() {
-                self.end = self.end.or_else(|| self.waits_for_people(&decision));
-                return;
+            if decision.changed() {
+                self.follow(&decision, now);
+                continue;
             }
-            self.snapshot.apply(&decision);
-            self.follow(&decision, now);
+            // What the tick left open still stands; a yes that comes too early all the same is said again later.
+            match self.approval().map(|yes| self.decide(yes)) {
+                Some(Ok(approved)) => self.follow(&approved, now),
+                _ => {
+                    self.end = self.end.or_else(|| self.waits_for_people(&decision));
+                    return;
+                }
+            }
         }
+    }
+
+    fn decide(&self, input: Input) -> Result<Decision, Refused> {
+        decide(&self.snapshot, input, self.snapshot.service_now)
     }
 
     fn at(&self, now: Minute) -> DateTime<Utc> {
@@ -197,12 +219,12 @@ impl<'a> Play<'a> {
                 heard: counts.started - counts.silent,
                 of: counts.started,
             };
-            let (half, all) = &mut self.doubling[ring];
+            let (quarter, half) = &mut self.doubling[ring];
+            if quarter.is_none() && 4 * counts.started >= stage.targeted {
+                *quarter = Some(now);
+            }
             if half.is_none() && 2 * counts.started >= stage.targeted {
                 *half = Some(now);
-            }
-            if all.is_none() && counts.started >= stage.targeted {
-                *all = Some(now);
             }
         }
         if self.read != Some(self.field.changes()) {
@@ -235,8 +257,9 @@ impl<'a> Play<'a> {
         stage.map_or(Tz::UTC, |stage| stage.policy.time_zone)
     }
 
-    /// What a decision means for devices and for what is told.
+    /// Makes a decision true, for devices and for what is told.
     fn follow(&mut self, decision: &Decision, now: Minute) {
+        self.snapshot.apply(decision);
         for (id, state) in &decision.stages {
             let Some(ring) = self.snapshot.stages.iter().position(|s| s.id == *id) else {
                 continue;
@@ -268,11 +291,11 @@ impl<'a> Play<'a> {
     )]
     fn doublings(&self, ring: usize) -> Minute {
         let of = &self.plan.rings[ring];
-        let (Some(half), Some(all)) = self.doubling[ring] else {
+        let (Some(quarter), Some(half)) = self.doubling[ring] else {
             return 0;
         };
         let doublings = (f64::from(of.devices) / f64::from(of.played())).log2();
-        (doublings * f64::from(all - half)) as Minute
+        (doublings * f64::from(half - quarter)) as Minute
     }
 
     /// A gate that does not pass although every outcome is in and time changes nothing any more.
@@ -290,14 +313,17 @@ impl<'a> Play<'a> {
 
     /// Devices of all open rings ask.
     fn ask(&mut self, now: Minute, dice: &mut impl Dice) {
-        if self.end.is_some() {
+        let at = self.at(now);
+        let is_frozen = self
+            .plan
+            .freezes
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&at));
+        if self.end.is_some() || is_frozen {
             return;
         }
         for (ring, of) in self.plan.rings.iter().enumerate() {
-            let date = self
-                .at(now)
-                .with_timezone(&of.policy.time_zone)
-                .date_naive();
+            let date = at.with_timezone(&of.policy.time_zone).date_naive();
             let terms = Terms {
                 growth: of.policy.growth,
                 limits: of.limits(),
@@ -408,6 +434,7 @@ fn snapshot(plan: &Plan) -> Snapshot {
         withdrawn: None,
         released_at: plan.released_at,
         blocking_issues: Vec::new(),
+        freeze: None,
         people: (0..PEOPLE)
             .map(|n| (person(n), approver))
             .collect::<BTreeMap<_, _>>(),

@@ -45,6 +45,7 @@ impl Desk {
             cleared: &[],
             halt: &self.halt,
             today: self.today,
+            freeze: None,
         }
     }
 

@@ -59,6 +59,7 @@ fn plan(which: Preset, rings: &[u32]) -> Plan {
         },
         fault: None,
         approval_hours: 4,
+        freezes: Vec::new(),
         patience: 40 * 24 * 60,
     }
 }

@@ -86,6 +86,7 @@ impl Lab {
             withdrawn: None,
             released_at: None,
             blocking_issues: Vec::new(),
+            freeze: None,
             people: BTreeMap::from([
                 (AUTHOR, person(true, false)),
                 (ADMIN, person(true, true)),

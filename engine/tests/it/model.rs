@@ -196,6 +196,7 @@ impl World {
             cleared: &rollout.cleared,
             halt: &rollout.halt,
             today: 0,
+            freeze: None,
         };
         let asker = Asker {
             device_no: 1,

@@ -17,7 +17,8 @@ use crate::app::App;
 use crate::auth::{Admin, As, OnTrack, Operator, Right, Viewer};
 use crate::control::{Approvals, NewRollout};
 use crate::error::OpError;
-use crate::http::{At, Because, Body, Failure, Page, Query, limit};
+use crate::forecasts::{Assumptions, RolloutForecast};
+use crate::http::{At, Because, Body, Failure, Page, Query, busy, limit};
 use crate::store;
 use crate::store::decisions::{self, Recorded};
 use crate::store::rollouts;
@@ -29,6 +30,7 @@ pub fn router() -> Router<App> {
         .route("/rollouts", get(list).post(create))
         .route("/rollouts/{id}", get(one))
         .route("/rollouts/{id}/decisions", get(decisions))
+        .route("/rollouts/{id}/forecast", get(forecast))
         .route("/rollouts/{id}/submit", post(submit))
         .route("/rollouts/{id}/pause", post(pause))
         .route("/rollouts/{id}/resume", post(resume))
@@ -197,6 +199,18 @@ async fn decisions(
         limit,
         |d| d.version,
     )))
+}
+
+async fn forecast(
+    State(app): State<App>,
+    caller: Viewer,
+    At(id): At<Uuid>,
+    Query(assumptions): Query<Assumptions>,
+) -> Result<Json<RolloutForecast>, Failure> {
+    let id = RolloutId(id);
+    over(&app, caller, id).await?;
+    let forecast = app.forecasts.of(id, assumptions).await.map_err(busy)??;
+    Ok(Json(forecast))
 }
 
 async fn submit(

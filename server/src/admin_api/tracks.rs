@@ -16,11 +16,12 @@ use crate::app::App;
 use crate::auth::{Admin, Viewer};
 use crate::error::OpError;
 use crate::http::{All, At, Body, Failure};
-use crate::operations;
+use crate::operations::{self, NewFreeze};
 use crate::registry::RingInput;
 use crate::store;
-use crate::store::device_kinds;
+use crate::store::freezes::Planned;
 use crate::store::tracks::{self, Ring, Track};
+use crate::store::{device_kinds, service_clock};
 
 /// Calls of this aggregate.
 pub fn router() -> Router<App> {
@@ -29,6 +30,8 @@ pub fn router() -> Router<App> {
         .route("/tracks/{id}", get(one))
         .route("/tracks/{id}/rings", put(define))
         .route("/tracks/{id}/expected-devices", post(expect))
+        .route("/tracks/{id}/freezes", get(freezes).post(freeze))
+        .route("/tracks/{id}/freezes/{freeze}/lift", post(lift))
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,4 +151,40 @@ async fn expect(
     )
     .await?;
     Ok(Json(json!({ "expected": named })))
+}
+
+async fn freezes(
+    State(app): State<App>,
+    caller: Viewer,
+    At(id): At<Uuid>,
+) -> Result<Json<All<Planned>>, Failure> {
+    let track = caller.on(id)?.track();
+    let mut tx = store::reading(&app.pool).await?;
+    let now = app.clock.now();
+    let service_now = service_clock::time(&mut tx, now).await?;
+    let items = store::freezes::planned(&mut tx, track, service_now).await?;
+    Ok(Json(All { items }))
+}
+
+async fn freeze(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(new): Body<NewFreeze>,
+) -> Result<(StatusCode, Json<Planned>), Failure> {
+    let caller = caller.on(id)?;
+    let (track, by) = (caller.track(), caller.person().0);
+    let added = operations::add_freeze(&app.pool, track, new, by, app.clock.now()).await?;
+    Ok((StatusCode::CREATED, Json(added)))
+}
+
+async fn lift(
+    State(app): State<App>,
+    caller: Admin,
+    At((id, freeze)): At<(Uuid, Uuid)>,
+) -> Result<Json<Planned>, Failure> {
+    let caller = caller.on(id)?;
+    let (track, by) = (caller.track(), caller.person().0);
+    let lifted = operations::lift_freeze(&app.pool, track, freeze, by, app.clock.now()).await?;
+    Ok(Json(lifted))
 }

@@ -9,10 +9,9 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::identity::AgentCall;
-use super::room::busy;
 use crate::app::App;
 use crate::error::OpError;
-use crate::http::Failure;
+use crate::http::{Failure, busy};
 use crate::store::sequences;
 
 fn hash(name: &'static str, text: &str) -> Result<Sha256, OpError> {

@@ -9,10 +9,10 @@ use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use servicing::Sha256;
 
 use super::keys::NONCE_LASTS;
-use super::room::{StrangersRoom, busy};
+use super::room::StrangersRoom;
 use crate::app::App;
 use crate::error::OpError;
-use crate::http::{Body, Failure};
+use crate::http::{Body, Failure, busy};
 use crate::registry::{self, EnrolmentInput};
 use crate::store::devices::DeviceStatus;
 

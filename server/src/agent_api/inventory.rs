@@ -9,12 +9,12 @@ use axum::extract::State;
 use sqlx::PgPool;
 
 use super::identity::AgentCall;
-use super::room::{KnownRoom, busy};
+use super::room::KnownRoom;
 use crate::app::App;
 use crate::batcher::Work;
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
-use crate::http::{Body, Failure};
+use crate::http::{Body, Failure, busy};
 use crate::registry::{self, SentInventory};
 
 /// What storing needs.

@@ -14,10 +14,9 @@ use rand::RngExt;
 use super::asking::Question;
 use super::identity::AgentCall;
 use super::orders;
-use super::room::busy;
 use crate::app::App;
 use crate::fleet::Glance;
-use crate::http::Failure;
+use crate::http::{Failure, busy};
 
 /// Where polls go.
 pub const POLL_PATH: &str = "/agent/v1/assignment";

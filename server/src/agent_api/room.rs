@@ -6,8 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::app::App;
-use crate::http::Failure;
-use crate::room::{Full, Room};
+use crate::room::Room;
 
 /// Room for the body of a device that is known. Asked for after who calls and before the body, it makes the body count
 /// from its first byte on; whoever holds it keeps the bytes counted.
@@ -36,9 +35,4 @@ impl FromRequestParts<App> for StrangersRoom {
         parts.extensions.insert(room.clone());
         Ok(Self(room))
     }
-}
-
-/// Too many ask the database at once.
-pub fn busy(_: Full) -> Failure {
-    Failure::Unavailable("Too many ask at once. Come again later.")
 }

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::identity::fresh;
 use super::keys::TOKEN_LASTS;
 use super::nonces::Nonce;
-use super::room::{StrangersRoom, busy};
+use super::room::StrangersRoom;
 use crate::app::App;
-use crate::http::{Body, Failure};
+use crate::http::{Body, Failure, busy};
 use crate::store::devices::{self, DeviceStatus};
 
 /// Longest life of an assertion, seconds.

@@ -8,7 +8,7 @@ use engine::stage::Stage;
 use sqlx::PgConnection;
 
 use crate::store::rollouts::{self, Stored};
-use crate::store::{evidence, people, populations, requests, sequences, service_clock};
+use crate::store::{evidence, freezes, people, populations, requests, sequences};
 
 /// Reads the snapshot of a rollout. Costs grow with rings and cohorts, never with devices.
 ///
@@ -52,13 +52,13 @@ pub async fn load(
         });
     }
     let sequence = sequences::standing(&mut *conn, stored.sequence_id).await?;
+    let moment = freezes::moment(&mut *conn, rollout.track.0, now).await?;
     Ok(Snapshot {
         evidence: evidence::of_rollout(&mut *conn, rollout.id.0).await?,
         requests: requests::open(&mut *conn, rollout.id).await?,
         people: people::of_track(&mut *conn, rollout.track.0).await?,
-        service_now: service_clock::read(&mut *conn)
-            .await?
-            .map_or(now, |c| c.now),
+        service_now: moment.service_now,
+        freeze: moment.freeze,
         rollout: rollout.clone(),
         stages,
         withdrawn: sequence.withdrawn,

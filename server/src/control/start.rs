@@ -17,9 +17,6 @@ use crate::registry;
 use crate::store::rollouts::{self, Fixed, Stored};
 use crate::store::{cohorts, history};
 
-/// How far back updates teach what is usual.
-const HISTORY_DAYS: i64 = 365;
-
 impl Control {
     /// Counts devices, in the transaction that makes the rollout active. Returns what is fixed with it: cohorts, and what
     /// earlier updates of the track taught.
@@ -30,7 +27,7 @@ impl Control {
     ) -> Result<Fixed, OpError> {
         let rollout = &stored.rollout;
         let sequence = self.content(&mut *conn, stored).await?;
-        let after = self.clock.now() - TimeDelta::days(HISTORY_DAYS);
+        let after = self.clock.now() - TimeDelta::days(history::DAYS);
         let history = history::of_track(&mut *conn, rollout.track, rollout.digest, after).await?;
         let fixed = Fixed {
             cohorts: cohorts::of_track(&mut *conn, rollout.track).await?,

@@ -7,6 +7,7 @@ use engine::evidence::{AtRisk, COUNTED_EVERY_S};
 use sqlx::{Connection, PgConnection};
 
 use crate::fleet::{Contacts, Picture};
+use crate::store::rollouts;
 use crate::store::silences::{self, Fall, UnderWay};
 
 /// Counts are of use until the last device that fell silent then is known to be lost, an outage of ours included.
@@ -51,7 +52,7 @@ async fn of_rollout(
     }
     let lost = TimeDelta::seconds(Deadlines::default().lost_s);
     let members = if of.listed {
-        contacts.of_devices(&silences::listed(&mut *conn, of.rollout).await?)
+        contacts.of_devices(&rollouts::listed(&mut *conn, of.rollout).await?)
     } else {
         contacts.of_rings(&of.rings)
     };

@@ -6,4 +6,4 @@ mod problem;
 
 pub use body::{Body, parse_json};
 pub use extract::{All, At, Because, Page, Query, Why, limit};
-pub use problem::{Failure, problem};
+pub use problem::{Failure, busy, problem};

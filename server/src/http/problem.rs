@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use rand::RngExt;
 
 use crate::error::OpError;
+use crate::room::Full;
 
 /// A handler's failure.
 #[derive(Debug)]
@@ -30,6 +31,11 @@ impl<E: Into<OpError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Op(error.into())
     }
+}
+
+/// Too many ask at once.
+pub fn busy(_: Full) -> Failure {
+    Failure::Unavailable("Too many ask at once. Come again later.")
 }
 
 /// A problem without fields.

@@ -64,9 +64,7 @@ pub(super) async fn commit(
         .map(|(i, c)| (c.device_no, i))
         .collect();
     let received_at = shared.clock.now();
-    let service_now = service_clock::read(&mut tx)
-        .await?
-        .map_or(received_at, |c| c.now);
+    let service_now = service_clock::time(&mut tx, received_at).await?;
 
     let compared: Vec<events::Stretch> = work
         .iter()

@@ -334,7 +334,7 @@ async fn save(
     enrolled: &mut [&mut Enrolment<'_>],
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let service_now = service_clock::read(conn).await?.map_or(now, |c| c.now);
+    let service_now = service_clock::time(conn, now).await?;
     let devices = enrolled.iter_mut();
     let (new, known): (Vec<_>, Vec<_>) = devices
         .map(|enrolment| (enrolment.before.is_none(), &mut enrolment.after))

@@ -9,7 +9,7 @@ mod update;
 
 pub use enrol::{EnrolmentInput, enrol, names};
 pub use inventory::{ParsedInventory, digest_of, parse};
-pub use population::{class_of, open as open_population, preview as preview_population};
+pub use population::{class_of, open as open_population, preview as preview_population, sample};
 pub use rings::{NewRings, Preview, RingInput, define, pin, preview};
 pub use status::{admit, revoke};
 pub use update::{SentInventory, update};

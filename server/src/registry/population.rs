@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use engine::ids::CohortId;
 use servicing::{Build, Facts, Ledger, Planned, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -76,6 +77,34 @@ pub async fn preview(
         .into_iter()
         .map(|group| Ok((group.clone(), class_of_group(sequence, &group)?)))
         .collect()
+}
+
+/// Cohorts of some devices of the rings that a sequence is for, by ring: of the whole track, or of these devices alone.
+/// In a small fleet they are all there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sample(
+    conn: &mut PgConnection,
+    rings: &[Uuid],
+    listed: Option<&[i32]>,
+    sequence: &Sequence,
+) -> anyhow::Result<HashMap<Uuid, Vec<Vec<CohortId>>>> {
+    let sampled = match listed {
+        Some(listed) => preview::of_numbers(conn, rings, listed).await?,
+        None => preview::sample(conn, rings).await?,
+    };
+    let mut by_ring: HashMap<Uuid, Vec<Vec<CohortId>>> = HashMap::new();
+    for device in sampled {
+        if class_of_group(sequence, &device.group)? == populations::TARGETED {
+            let cohorts = device.cohorts.into_iter().map(CohortId).collect();
+            by_ring
+                .entry(device.group.ring_id)
+                .or_default()
+                .push(cohorts);
+        }
+    }
+    Ok(by_ring)
 }
 
 /// A device that started the content once is targeted for ever.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::evidence::CohortKind;
-use engine::ids::TrackId;
+use engine::evidence::{Cohort, CohortKind, Counts};
+use engine::ids::{CohortId, TrackId};
 use servicing::Facts;
 use sqlx::PgConnection;
 
-use super::word;
+use super::{from_word, word};
 
 /// Kinds in the order in which a device's row lists its cohorts.
 pub const KINDS: [CohortKind; 5] = [
@@ -53,6 +53,33 @@ pub async fn of_track(conn: &mut PgConnection, track: TrackId) -> sqlx::Result<V
     )
     .fetch_all(conn)
     .await
+}
+
+/// The same with their kinds and values, without a count.
+///
+/// # Errors
+/// When the database fails, or what it holds can not be read.
+pub async fn named(
+    conn: &mut PgConnection,
+    track: TrackId,
+) -> anyhow::Result<BTreeMap<CohortId, Cohort>> {
+    let ids = of_track(&mut *conn, track).await?;
+    let rows = sqlx::query!(
+        "SELECT id, kind, value FROM cohort WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let cohort = Cohort {
+                kind: from_word("cohort kind", r.kind)?,
+                value: r.value,
+                counts: Counts::default(),
+            };
+            Ok((CohortId(r.id), cohort))
+        })
+        .collect()
 }
 
 /// Ids of a device's cohorts, in the order of [`KINDS`]; new values get an id.

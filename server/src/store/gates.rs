@@ -55,6 +55,22 @@ pub async fn lock(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Ga
     of_rollout(conn, rollout).await
 }
 
+/// Locks all gates of a track's rollouts, in the same order: permits that are being granted are granted, and those that
+/// come after see what the caller commits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_track(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT g.stage_id FROM stage_gate g JOIN rollout r ON r.id = g.rollout_id WHERE r.track_id = $1
+         ORDER BY g.rollout_id, g.position FOR UPDATE OF g",
+        track,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(())
+}
+
 /// The gates of a rollout as they are, first ring first. Good enough for a no; a yes needs [`lock`].
 ///
 /// # Errors

@@ -10,6 +10,9 @@ use sqlx::PgConnection;
 
 use super::{count, from_word};
 
+/// How far back updates teach what is usual.
+pub const DAYS: i64 = 365;
+
 /// By cohort and for all devices, what became of other content whose rollouts passed every ring of a track, were written
 /// after a time and were not withdrawn. Of updates that were stopped nothing is learned: they were not good.
 ///

@@ -11,6 +11,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod events;
 pub mod evidence;
+pub mod freezes;
 pub mod gates;
 pub mod history;
 pub mod levels;

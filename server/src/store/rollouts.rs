@@ -377,6 +377,19 @@ pub async fn list_devices(
     Ok(())
 }
 
+/// Devices that a rollout for listed ones is for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn listed(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(
+        "SELECT device_no FROM rollout_device WHERE rollout_id = $1 ORDER BY 1",
+        id
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Devices of a track that have a sequence, failed on it or have it pending: those that a withdrawal concerns.
 ///
 /// # Errors

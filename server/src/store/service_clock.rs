@@ -22,6 +22,14 @@ pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Option<ServiceClock>>
         .await
 }
 
+/// Service time; the time of the caller's clock before the first tick.
+///
+/// # Errors
+/// When the database fails.
+pub async fn time(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<DateTime<Utc>> {
+    Ok(read(conn).await?.map_or(now, |clock| clock.now))
+}
+
 /// One tick: follows the source by at most `largest`. A larger gap was an outage: it is not made up for, and
 /// nothing expires for `grace` after it.
 ///

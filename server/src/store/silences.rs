@@ -70,19 +70,6 @@ pub async fn under_way(conn: &mut PgConnection) -> sqlx::Result<Vec<UnderWay>> {
         .collect())
 }
 
-/// Devices that a rollout for listed devices lists.
-///
-/// # Errors
-/// When the database fails.
-pub async fn listed(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<i32>> {
-    sqlx::query_scalar!(
-        "SELECT device_no FROM rollout_device WHERE rollout_id = $1",
-        rollout
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// How many of these devices have no permit of a rollout.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ impl Ring {
     }
 }
 
-fn zone(name: &str) -> anyhow::Result<Tz> {
+pub(super) fn zone(name: &str) -> anyhow::Result<Tz> {
     name.parse()
         .map_err(|_| anyhow::anyhow!("stored time zone {name} is unknown"))
 }

@@ -88,6 +88,7 @@ impl AdmissionLine {
             cleared: &rollout.cleared,
             halt: &rollout.halt,
             today: gate.map_or(0, |gate| gate.granted_on(day)),
+            freeze: snapshot.freeze.as_ref(),
         };
         let runs = matches!(
             rollout.state,
@@ -175,6 +176,7 @@ mod tests {
             cleared: &[],
             halt: &HaltPolicy::default(),
             today: started,
+            freeze: None,
         };
         AdmissionLine::of("Pilot", &admission, runs)
     }

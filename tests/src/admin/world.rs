@@ -112,7 +112,8 @@ async fn second_track(lab: &Lab) -> Uuid {
     track.id
 }
 
-/// A thrown-out device and a cancelled rollout with its void request, on the lab's present track.
+/// A thrown-out device, a cancelled rollout with its void request, and one that is written and not started, on the lab's
+/// present track.
 async fn of_track(lab: &Lab, mut things: Things) -> Things {
     if lab.rings().await.is_empty() {
         let name = "broad".to_owned();
@@ -139,9 +140,11 @@ async fn of_track(lab: &Lab, mut things: Things) -> Things {
         .await
         .unwrap();
     lab.tick(rollout).await;
+    let written = lab.draft_with("KB5079391", policy).await;
     things.put("track", &lab.track);
     things.put("device", &device.id);
     things.put("rollout", &rollout);
+    things.put("written", &written);
     things.put("request", &request.0);
     things
 }

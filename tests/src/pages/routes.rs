@@ -30,6 +30,7 @@ pub const PAGES: &[Route] = &[
     // Rollouts
     route("GET /rollouts", VIEWER, Any, "", 200),
     route("GET /rollouts?track={track}", VIEWER, Track, "", 200),
+    route("GET /rollouts/{written}/forecast", VIEWER, Track, "", 200),
     route("GET /rollouts/{rollout}/submit", OPERATOR, Track, "", 200),
     route("POST /rollouts/{rollout}/submit", OPERATOR, Track, "", 409),
     route("GET /rollouts/{rollout}/pause", OPERATOR, Track, "", 200),
@@ -184,6 +185,20 @@ pub const PAGES: &[Route] = &[
         Track,
         "",
         422,
+    ),
+    route(
+        "POST /tracks/{track}/freezes",
+        ADMIN,
+        Track,
+        "ends=2020-01-01T00:00&reason=because",
+        422,
+    ),
+    route(
+        "POST /tracks/{track}/freezes/{nobody}/lift",
+        ADMIN,
+        Track,
+        "",
+        404,
     ),
     route("GET /tracks/new", ADMIN, All, "", 200),
     route("POST /tracks/new", ADMIN, All, "time_zone=UTC", 422),

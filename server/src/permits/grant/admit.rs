@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
-use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
+use engine::admission::{Admission, Admitted, Asker, Freeze, WaitReason, admit};
 use engine::assignment::Deadlines;
 use engine::halt::assess;
 use engine::ids::CohortId;
@@ -38,7 +38,10 @@ impl Round<'_> {
             });
         // A device whose permit lapsed has its place already: it counts once.
         for candidate in again {
-            self.permit(candidate)?;
+            match self.freeze.as_ref().map(Freeze::sentence) {
+                Some(why) => self.wait(candidate.asker.device_no, why),
+                None => self.permit(candidate)?,
+            }
         }
         let mut by_stage: BTreeMap<Uuid, Vec<Candidate>> = BTreeMap::new();
         for candidate in new {
@@ -93,6 +96,7 @@ impl Round<'_> {
             halt: &self.rollout.rollout.halt,
             unresolved: counts.started.saturating_sub(counts.resolved) + already,
             today: gate.granted_on(today) + already,
+            freeze: self.freeze.as_ref(),
         };
         // The evidence was assessed before: nothing was started since but what this transaction starts.
         admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))

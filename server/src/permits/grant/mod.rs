@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use engine::admission::Asker;
+use engine::admission::{Asker, Freeze};
 use engine::ids::{CohortId, RolloutId};
 use servicing::Build;
 use sqlx::PgConnection;
@@ -21,7 +21,7 @@ use crate::store::assignments::{self, PlannedStep, Stored};
 use crate::store::devices::{self, Applicant};
 use crate::store::gates::{self, Gate};
 use crate::store::rollouts::{self, StoredStage};
-use crate::store::{self, evidence, populations, service_clock};
+use crate::store::{self, evidence, freezes, populations};
 use plans::Plans;
 
 /// What came of a batch.
@@ -136,6 +136,7 @@ struct Round<'a> {
     stage_counts: HashMap<Uuid, engine::evidence::Counts>,
     now: DateTime<Utc>,
     service_now: DateTime<Utc>,
+    freeze: Option<Freeze>,
     candidates: Vec<Candidate>,
     asked: HashSet<i32>,
     answers: HashMap<i32, Answer>,
@@ -197,6 +198,7 @@ impl<'a> Round<'a> {
             .renew(&mut *conn, &sequence, applicants.iter())
             .await?;
         let now = shared.clock.now();
+        let moment = freezes::moment(&mut *conn, rollout.rollout.track.0, now).await?;
         Ok(Some(Self {
             shared,
             plans,
@@ -215,9 +217,8 @@ impl<'a> Round<'a> {
             populations: populations::of_rollout(&mut *conn, id).await?,
             stage_counts,
             now,
-            service_now: service_clock::read(&mut *conn)
-                .await?
-                .map_or(now, |c| c.now),
+            service_now: moment.service_now,
+            freeze: moment.freeze,
             rollout,
             candidates: Vec::new(),
             asked: HashSet::new(),

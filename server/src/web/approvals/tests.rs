@@ -176,6 +176,7 @@ impl Lab {
             withdrawn: None,
             released_at: None,
             blocking_issues: Vec::new(),
+            freeze: None,
             people: [
                 (ANNA, may(true, false)),
                 (MARY, may(true, false)),

@@ -47,6 +47,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("track_added", "added the track"),
     ("rings_defined", "defined the rings of"),
     ("devices_expected", "expects devices on"),
+    ("freeze_added", "added a change freeze on"),
+    ("freeze_lifted", "lifted a change freeze on"),
     ("enrolment_token_added", "made an enrolment token for"),
     ("enrolment_token_revoked", "revoked an enrolment token for"),
     ("device_enrolled", "enrolled"),
@@ -208,7 +210,9 @@ fn more(entry: &Stored) -> String {
         "enrolment_token_added" => format!(", with {}.", count(number("uses"), "use")),
         "token_added" => quoted(text("name")),
         "roles_set" | "roles_granted" => format!(": {}.", count(listed("roles"), "role")),
-        "sequence_withdrawn" => format!(": {}", ended(text("reason"))),
+        "sequence_withdrawn" | "freeze_added" | "freeze_lifted" => {
+            format!(": {}", ended(text("reason")))
+        }
         "rollout_created" if !text("ticket").is_empty() => format!(", ticket {}.", text("ticket")),
         "device_pinned" if body["ring"].is_null() => {
             " to no ring: the rules place it again.".into()
@@ -296,6 +300,7 @@ mod tests {
                 a if a.starts_with("sequence_") => "sequence",
                 a if a.starts_with("enrolment_token_") => "enrolment_token",
                 "publisher_key_added" => "publisher_key",
+                a if a.starts_with("freeze_") => "track",
                 "track_added" | "rings_defined" | "devices_expected" => "track",
                 a if a.starts_with("person_")
                     || a.starts_with("roles_")

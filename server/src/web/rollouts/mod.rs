@@ -1,6 +1,7 @@
 //! `/rollouts`: the list, a new one, one rollout, and what people do to it.
 
 mod actions;
+mod forecast;
 mod list;
 mod new;
 mod page;
@@ -15,5 +16,6 @@ pub fn router() -> Router<App> {
         .merge(list::router())
         .merge(new::router())
         .merge(page::router())
+        .merge(forecast::router())
         .merge(actions::router())
 }

@@ -1,6 +1,7 @@
 //! `/tracks`: populations of devices, their rings in order, and how a device comes into one.
 
 mod draft;
+mod freezes;
 mod list;
 mod new;
 mod page;
@@ -21,6 +22,7 @@ pub fn router() -> Router<App> {
         .merge(new::router())
         .merge(page::router())
         .merge(rings::router())
+        .merge(freezes::router())
 }
 
 /// How devices come into a ring, in words; a query stands behind them.

@@ -13,13 +13,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Rule;
+use super::freezes::{FreezeRow, TypedFreeze};
 use super::list::{Going, going};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Viewer, kinds};
 use crate::error::OpError;
 use crate::http::{At, Failure};
 use crate::operations;
-use crate::store::{self, count, device_kinds, enrolment, tracks};
+use crate::store::{self, count, device_kinds, enrolment, freezes, service_clock, tracks};
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
 use crate::web::parts::{Link, Tally, term};
@@ -59,7 +60,7 @@ struct RingRow {
 
 #[derive(Template)]
 #[template(path = "pages/track.html")]
-struct TrackPage {
+pub(super) struct TrackPage {
     frame: Frame,
     crumbs: Vec<Link>,
     id: Uuid,
@@ -71,10 +72,12 @@ struct TrackPage {
     named: Option<String>,
     may_admin: bool,
     typed: String,
-    mistakes: Mistakes,
+    pub(super) freezes: Vec<FreezeRow>,
+    pub(super) freeze: TypedFreeze,
+    pub(super) mistakes: Mistakes,
 }
 
-async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure> {
+pub(super) async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure> {
     let mut tx = store::reading(&app.pool).await?;
     let missing = OpError::NotFound { what: "track" };
     let track = tracks::by_id(&mut tx, id).await?.ok_or(missing)?;
@@ -86,6 +89,9 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
     let rings = tracks::rings(&mut tx, id).await?;
     let going = going(app, &mut tx, Some(id)).await?.remove(&id);
     let expected = enrolment::count_expected(&mut tx, id).await?;
+    let now = app.clock.now();
+    let service_now = service_clock::time(&mut tx, now).await?;
+    let freezes = freezes::planned(&mut tx, id, service_now).await?;
     drop(tx);
     let last = rings.len();
     let row = |(i, ring): (usize, &tracks::Ring)| {
@@ -112,6 +118,11 @@ async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPage, Failure
     let zone = Some(track.time_zone);
     let frame = Frame::read(app, person, Nav::Tracks, &track.name, &here, zone).await?;
     Ok(TrackPage {
+        freezes: freezes
+            .iter()
+            .map(|freeze| FreezeRow::new(&frame, freeze))
+            .collect(),
+        freeze: TypedFreeze::default(),
         crumbs: vec![Link::new("Tracks and rings", "/tracks")],
         id,
         rings: rings.iter().enumerate().map(row).collect(),
@@ -227,6 +238,8 @@ mod tests {
                 named: None,
                 may_admin: true,
                 typed: String::new(),
+                freezes: Vec::new(),
+                freeze: TypedFreeze::default(),
                 mistakes: Mistakes::none(),
             }
         }
@@ -254,6 +267,18 @@ mod tests {
         page.typed = "x".to_owned();
         page.mistakes
             .add("serials", "1 to 256 characters in line 3");
+        insta::assert_snapshot!(main_of(&page));
+    }
+
+    #[test]
+    fn a_freeze_that_is_on_and_one_that_was_typed_wrong() {
+        let mut page = TrackPage::sample();
+        page.freezes = vec![
+            FreezeRow::sample("End of the <year>", true),
+            FreezeRow::sample("Inventory", false),
+        ];
+        page.freeze.ends = "2026-13-01T08:00".to_owned();
+        page.mistakes.add("ends", "a day and a time");
         insta::assert_snapshot!(main_of(&page));
     }
 

@@ -195,6 +195,15 @@ impl Actions {
                 actions.first.push(act);
             }
         }
+        let has_begun = !matches!(state, RolloutState::Draft | RolloutState::Scheduled { .. });
+        if !has_begun && !read.snapshot.stages.is_empty() {
+            actions.first.push(Act {
+                word: "Forecast",
+                href: format!("/rollouts/{}/forecast", read.page.line.id),
+                kind: "",
+                icon: None,
+            });
+        }
         actions
     }
 

@@ -101,6 +101,7 @@ pub fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
         withdrawn: None,
         released_at: None,
         blocking_issues: Vec::new(),
+        freeze: None,
         people: [ANNA, KAI]
             .map(|id| {
                 let person = Person {

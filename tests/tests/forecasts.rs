@@ -1,0 +1,146 @@
+//! What a rollout would come to is said before it begins, and only then.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use engine::Input;
+use engine::ids::RolloutId;
+use engine::policy::{Preset, preset};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Desk, Lab, assert_names, assert_problem};
+
+const KB: &str = "KB5086672";
+
+/// A draft by the standard preset for a track with these rings, and so many devices in each.
+async fn draft(lab: &Lab, rings: &[(&'static str, usize)]) -> RolloutId {
+    for (name, devices) in rings {
+        lab.ring(name, *devices).await;
+    }
+    let place = |name: &str| rings.iter().position(|(ring, _)| *ring == name).unwrap();
+    lab.draft_with(KB, |name| {
+        preset(
+            Preset::Standard,
+            place(name),
+            rings.len(),
+            "Europe/Berlin".parse().unwrap(),
+        )
+    })
+    .await
+}
+
+async fn get(desk: &Desk<'_>, rollout: RolloutId, query: &str) -> Value {
+    let path = format!("/rollouts/{rollout}/forecast{query}");
+    desk.done(Method::GET, &path, &json!({})).await
+}
+
+#[tokio::test]
+async fn a_draft_says_when_its_rings_open_and_what_a_bad_update_would_harm() {
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("pilot", 4), ("broad", 30)]).await;
+    let desk = Desk::of(&lab).await;
+    let path = format!("/rollouts/{rollout}/forecast?failure_percent=0");
+    let call = desk.api.call(&desk.token, Method::GET, &path, None);
+    let answer = desk.unchanged("a forecast", call).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let forecast: Value = answer.json();
+    assert_eq!(forecast["devices"], 34);
+    let rings = forecast["rings"].as_array().unwrap();
+    let names: Vec<_> = rings
+        .iter()
+        .map(|r| (r["ring_name"].as_str().unwrap(), r["devices"].as_u64()))
+        .collect();
+    assert_eq!(names, [("pilot", Some(4)), ("broad", Some(30))]);
+    let median = |ring: &Value, what: &str| ring[what]["median"].as_f64().unwrap();
+    // A day of soak, then two people with some hours, then two days.
+    assert!(median(&rings[0], "passes") >= 1.0);
+    assert!(median(&rings[1], "opens") > median(&rings[0], "passes"));
+    assert!(forecast["completed"]["median"].as_f64().unwrap() >= 3.0);
+    assert_eq!(forecast["completes"]["of"], forecast["courses"]);
+    let harm = forecast["harm"].as_array().unwrap();
+    assert_eq!(harm.len(), 4);
+    assert_eq!(harm[0]["stopped"]["of"], forecast["courses"]);
+    assert!(harm[0]["harmed"].as_f64().unwrap() <= 3.0);
+    assert!(harm[3]["cohort_name"].is_string(), "{}", harm[3]);
+}
+
+#[tokio::test]
+async fn what_is_taken_as_given_changes_the_forecast_and_what_is_out_of_range_is_named() {
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("pilot", 3), ("broad", 6)]).await;
+    let desk = Desk::of(&lab).await;
+    let completed = async |query: &str| {
+        let forecast = get(&desk, rollout, query).await;
+        forecast["completed"]["median"].as_f64().unwrap()
+    };
+    let usual = completed("?failure_percent=0").await;
+    for slower in [
+        "?failure_percent=0&restart_hours=48",
+        "?failure_percent=0&approval_hours=72",
+    ] {
+        let slow = completed(slower).await;
+        assert!(slow > usual + 0.5, "{slower}: {slow} against {usual}");
+    }
+    let risky = get(&desk, rollout, "?failure_percent=10").await;
+    assert!(
+        risky["completes"]["of"].as_u64() < risky["courses"].as_u64(),
+        "in a first ring where none may fail: {risky}"
+    );
+    for (query, field) in [
+        ("?restart_hours=169", "restart_hours"),
+        ("?install_minutes=1", "install_minutes"),
+        ("?failure_percent=NaN", "failure_percent"),
+        ("?approval_hours=1000", "approval_hours"),
+        ("?approval_hours=-1", "query"),
+        ("?restart=1", "query"),
+    ] {
+        let path = format!("/rollouts/{rollout}/forecast{query}");
+        let answer = desk.api.call(&desk.token, Method::GET, &path, None).await;
+        assert_names(query, &answer, field);
+    }
+}
+
+#[tokio::test]
+async fn a_ring_without_a_device_never_passes_and_the_forecast_says_so() {
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("pilot", 0), ("broad", 3)]).await;
+    let forecast = get(&Desk::of(&lab).await, rollout, "").await;
+    assert_eq!(forecast["completes"]["of"], 0);
+    assert_eq!(forecast["completed"], Value::Null);
+    assert_eq!(forecast["rings"][0]["devices"], 0);
+    assert_eq!(forecast["rings"][1]["opens"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_has_begun_is_not_forecast() {
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("broad", 2)]).await;
+    let by = lab.people.operator;
+    let not_before = None;
+    lab.apply(rollout, Input::Submit { by, not_before })
+        .await
+        .unwrap();
+    let desk = Desk::of(&lab).await;
+    let path = format!("/rollouts/{rollout}/forecast");
+    let answer = desk.api.call(&desk.token, Method::GET, &path, None).await;
+    assert_problem("it runs", &answer, 409, "conflict");
+}
+
+#[tokio::test]
+async fn the_page_says_it_in_words_and_keeps_what_was_typed_beside_its_mistake() {
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("pilot", 3), ("broad", 9)]).await;
+    let visitor = lab.visitor(lab.people.operator).await;
+    let page = visitor.get(&format!("/rollouts/{rollout}")).await;
+    let link = format!("/rollouts/{rollout}/forecast");
+    assert!(page.text().contains(&format!("href=\"{link}\"")));
+    let page = visitor.get(&format!("{link}?failure_percent=0")).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert!(page.text().contains("A good update completes around"));
+    assert!(page.text().contains("fails on every device"));
+    let page = visitor
+        .get(&format!("{link}?failure_percent=many&restart_hours=6"))
+        .await;
+    assert_eq!(page.status, 422);
+    assert!(page.text().contains("Expected 0 to 10 percent."));
+    assert!(page.text().contains("value=\"many\"") && page.text().contains("value=\"6\""));
+}
