@@ -11,7 +11,8 @@ use tests::{Desk, Lab, assert_names, assert_problem};
 
 const KB: &str = "KB5086672";
 
-/// A draft by the standard preset for a track with these rings, and so many devices in each.
+/// A draft for a track with these rings, and so many devices in each. By the preset for few devices: those of others ask for
+/// more of them than a test enrols.
 async fn draft(lab: &Lab, rings: &[(&'static str, usize)]) -> RolloutId {
     for (name, devices) in rings {
         lab.ring(name, *devices).await;
@@ -19,7 +20,7 @@ async fn draft(lab: &Lab, rings: &[(&'static str, usize)]) -> RolloutId {
     let place = |name: &str| rings.iter().position(|(ring, _)| *ring == name).unwrap();
     lab.draft_with(KB, |name| {
         preset(
-            Preset::Standard,
+            Preset::Small,
             place(name),
             rings.len(),
             "Europe/Berlin".parse().unwrap(),
@@ -51,10 +52,10 @@ async fn a_draft_says_when_its_rings_open_and_what_a_bad_update_would_harm() {
         .collect();
     assert_eq!(names, [("pilot", Some(4)), ("broad", Some(30))]);
     let median = |ring: &Value, what: &str| ring[what]["median"].as_f64().unwrap();
-    // A day of soak, then two people with some hours, then two days.
-    assert!(median(&rings[0], "passes") >= 1.0);
+    // Three days of soak, then two people with some hours, then three days again.
+    assert!(median(&rings[0], "passes") >= 3.0);
     assert!(median(&rings[1], "opens") > median(&rings[0], "passes"));
-    assert!(forecast["completed"]["median"].as_f64().unwrap() >= 3.0);
+    assert!(forecast["completed"]["median"].as_f64().unwrap() >= 6.0);
     assert_eq!(forecast["completes"]["of"], forecast["courses"]);
     let harm = forecast["harm"].as_array().unwrap();
     assert_eq!(harm.len(), 4);

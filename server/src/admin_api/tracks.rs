@@ -160,6 +160,8 @@ async fn freezes(
 ) -> Result<Json<All<Planned>>, Failure> {
     let track = caller.on(id)?.track();
     let mut tx = store::reading(&app.pool).await?;
+    let missing = OpError::NotFound { what: "track" };
+    tracks::by_id(&mut tx, track).await?.ok_or(missing)?;
     let now = app.clock.now();
     let service_now = service_clock::time(&mut tx, now).await?;
     let items = store::freezes::planned(&mut tx, track, service_now).await?;
