@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use servicing::FieldError;
 use sqlx::{PgConnection, PgPool};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::clock::SharedClock;
@@ -36,10 +37,10 @@ const WAITING: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Devices that are played in all courses of a good update together.
-const DEVICES: u32 = 200_000;
+const DEVICES: u32 = 100_000;
 
 /// Courses of a small fleet, and of the largest.
-const COURSES: (u32, u32) = (50, 10);
+const COURSES: (u32, u32) = (40, 5);
 
 /// A rollout that takes longer is given up.
 const LONGEST_DAYS: u32 = 60;
@@ -231,19 +232,25 @@ impl Forecasts {
         id: RolloutId,
         assumptions: Assumptions,
     ) -> Result<Result<RolloutForecast, OpError>, Full> {
-        let _place = self.line.enter().await?;
-        Ok(self.made(id, assumptions).await)
+        let place = self.line.enter().await?;
+        Ok(self.made(id, assumptions, place).await)
     }
 
     async fn made(
         &self,
         id: RolloutId,
         assumptions: Assumptions,
+        place: OwnedSemaphorePermit,
     ) -> Result<RolloutForecast, OpError> {
         assumptions.validate()?;
         let subject = self.read(id, assumptions).await?;
-        let played = tokio::task::spawn_blocking(move || subject.forecast()).await;
-        played.map_err(anyhow::Error::from)?
+        let played = tokio::task::spawn_blocking(move || {
+            let forecast = subject.forecast();
+            // Held also where nobody waits for it any more.
+            drop(place);
+            forecast
+        });
+        played.await.map_err(anyhow::Error::from)?
     }
 
     async fn read(&self, id: RolloutId, assumptions: Assumptions) -> Result<Subject, OpError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Nothing is free. Coming again later is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub struct Full;
 /// A line before a few places.
 #[derive(Debug)]
 pub struct Line {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     waiting: Semaphore,
     patience: Duration,
 }
@@ -28,7 +28,7 @@ impl Line {
     #[must_use]
     pub fn new(places: usize, waiting: usize, patience: Duration) -> Self {
         Self {
-            places: Semaphore::new(places),
+            places: Arc::new(Semaphore::new(places)),
             waiting: Semaphore::new(waiting),
             patience,
         }
@@ -38,12 +38,13 @@ impl Line {
     ///
     /// # Errors
     /// [`Full`]: too many wait already, or it took too long.
-    pub async fn enter(&self) -> Result<SemaphorePermit<'_>, Full> {
-        if let Ok(place) = self.places.try_acquire() {
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
         let _waits = self.waiting.try_acquire().map_err(|_| Full)?;
-        let place = tokio::time::timeout(self.patience, self.places.acquire()).await;
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = tokio::time::timeout(self.patience, place).await;
         place.map_err(|_| Full)?.map_err(|_| Full)
     }
 }

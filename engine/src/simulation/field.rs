@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::events::{Event, Events, Who};
 use super::{Dice, Fault, Habits, Minute, SilentTime, Symptom};
-use crate::admission::{Admission, Asker, NotAdmitted, admit};
+use crate::admission::{Admission, Asker, NotAdmitted, WaitReason, admit};
 use crate::evidence::{AtRisk, COUNTED_EVERY_S, Counts, Evidence, Silence};
 use crate::halt::HaltPolicy;
 use crate::ids::CohortId;
@@ -82,6 +82,8 @@ struct Part {
     waiting: Vec<Vec<usize>>,
     /// How often the evidence had changed when its devices were answered last; none: never.
     looked: Option<u64>,
+    /// The same with the day, when a limit of the whole ring or rollout kept somebody waiting: it keeps everybody.
+    closed: Option<(u64, i64)>,
     /// Permits of a day, by its number.
     granted: (i64, u64),
 }
@@ -149,6 +151,7 @@ impl Field {
                 is_open: false,
                 waiting,
                 looked: None,
+                closed: None,
                 granted: (0, 0),
             });
         }
@@ -206,8 +209,11 @@ impl Field {
     pub(super) fn next(&self, now: Minute) -> Option<Minute> {
         let nobody_may_start = |part: &Part| {
             let all = u64::try_from(part.devices.len()).unwrap_or(u64::MAX);
+            let is_closed = part
+                .closed
+                .is_some_and(|(changes, _)| changes == self.changes);
             let is_settled = part.looked == Some(self.changes) && self.is_full();
-            !part.is_open || part.counts.started >= all || is_settled
+            !part.is_open || part.counts.started >= all || is_closed || is_settled
         };
         if self.habits.dark_rate > 0.0 || !self.parts.iter().all(nobody_may_start) {
             return Some(now + 1);
@@ -374,7 +380,8 @@ impl Field {
         }
         // Caps grow only with the evidence, and limits only with the day.
         let is_news = self.parts[ring].looked != Some(self.changes);
-        if !is_news && self.is_full() {
+        let is_closed = self.parts[ring].closed == Some((self.changes, terms.day));
+        if is_closed || !is_news && self.is_full() {
             return false;
         }
         let askers = self.askers(ring, now, dice);
@@ -399,9 +406,13 @@ impl Field {
             return true;
         };
         let granted = admission.today + u64::try_from(admitted.granted.len()).unwrap_or(0);
+        let closes = |reason: &WaitReason| !matches!(reason, WaitReason::CohortGeneration { .. });
+        let is_closed = admitted.waiting.iter().any(|(_, reason)| closes(reason));
         self.caps = admitted.caps;
-        self.parts[ring].granted = (terms.day, granted);
-        self.parts[ring].looked = Some(self.changes);
+        let part = &mut self.parts[ring];
+        part.granted = (terms.day, granted);
+        part.looked = Some(self.changes);
+        part.closed = is_closed.then_some((self.changes, terms.day));
         for device_no in admitted.granted {
             self.start(now, usize::try_from(device_no).unwrap_or(0), dice);
         }
