@@ -39,7 +39,7 @@ pub struct Plan {
     pub starts: DateTime<Utc>,
     /// When the update was released, where that is known.
     pub released_at: Option<DateTime<Utc>>,
-    /// Its rings, the first one first; those without devices are left out.
+    /// Its rings, the first one first. One without devices never passes, as in a real rollout.
     pub rings: Vec<PlannedRing>,
     /// What is known before, with every cohort.
     pub evidence: Evidence,
