@@ -114,7 +114,11 @@ impl Bench {
         let stored = rollouts::by_id(&mut conn, RolloutId(rollout.id)).await?;
         let stored = stored.context("the rollout is gone")?;
         let (mut reads, mut decisions) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+        let mut trips = Histogram::<u64>::new(3)?;
         for _ in 0..READS {
+            let started = Instant::now();
+            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *conn).await?;
+            trips.record(u64::try_from(started.elapsed().as_nanos())?)?;
             let started = Instant::now();
             let snapshot = control.look(&mut conn, &stored).await?;
             reads.record(u64::try_from(started.elapsed().as_nanos())?)?;
@@ -126,8 +130,11 @@ impl Bench {
                     .map_err(|refused| anyhow::anyhow!("a tick was refused: {refused:?}"))?;
             }
         }
+        let millisecond = Duration::from_millis(1);
+        let read = median(&reads, millisecond);
+        self.report.add("gate.read", vec![read]);
         self.report
-            .add("gate.read", vec![median(&reads, Duration::from_millis(1))]);
+            .add("gate.read.ratio", vec![read / median(&trips, millisecond)]);
         self.report.add(
             "gate.decide",
             vec![median(&decisions, Duration::from_micros(1))],

@@ -233,6 +233,12 @@ pub const FIGURES: &[Figure] = &[
         10_000.0,
         Some(30_000.0),
     ),
+    told(
+        "permits.ratio",
+        "permits granted, of SELECT 1 through the pool just before",
+        "",
+        Higher,
+    ),
     bar(
         "contest.granted",
         "permits granted to 20,000 askers for 10 places",
@@ -282,6 +288,12 @@ pub const FIGURES: &[Figure] = &[
         Lower,
         1.0,
         None,
+    ),
+    told(
+        "gate.read.ratio",
+        "reading it, of SELECT 1 on the same connection",
+        "",
+        Lower,
     ),
     bar("gate.decide", "judging it", "µs", Lower, 50.0, Some(10.0)),
     bar("pages", "any page, p99", "ms", Lower, 100.0, Some(30.0)),

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::evidence::{Cohort, Counts, Delta, Evidence};
+use engine::evidence::{Cohort, Counts, Delta, Evidence, Silence};
 use engine::ids::CohortId;
 use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{count, from_word, silences};
+use super::{count, from_word};
 
 /// A change of the counters, summed over the devices of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,31 +101,41 @@ pub async fn apply(conn: &mut PgConnection, lane: i16, changes: &Changes) -> sql
     Ok(())
 }
 
-/// Evidence of a rollout: the sum over all stages on its track with its digest, in the rollout's cohorts.
-/// An earlier rollout of the same content on the same track counts: the content is what is judged.
+/// Evidence of a rollout: the sum over all stages on its track with its digest, in the rollout's cohorts; and who fell silent,
+/// in the order in which it was known, without those that say nothing because nobody else was at risk.
+/// An earlier rollout of the same content on the same track counts: the content is what is judged. One statement, since
+/// every batch of permits reads it under the locks of the gates.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Evidence> {
     let rows = sqlx::query!(
-        r#"WITH summed AS MATERIALIZED (
+        r#"WITH alike AS MATERIALIZED (
+               SELECT o.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id WHERE r.id = $1),
+           fell AS MATERIALIZED (
+               SELECT array_agg(device_no IS NOT NULL ORDER BY n) AS treated, array_agg(devices ORDER BY n) AS devices,
+                      array_agg(at_risk_treated ORDER BY n) AS at_risk_treated, array_agg(at_risk_control ORDER BY n) AS at_risk_control
+               FROM silence WHERE rollout_id = ANY(ARRAY(SELECT id FROM alike)) AND at_risk_treated > 0 AND at_risk_control > 0),
+           summed AS MATERIALIZED (
                SELECT cohort, sum(started)::bigint AS started, sum(ok)::bigint AS ok, sum(failed)::bigint AS failed,
                       sum(severe)::bigint AS severe, sum(silent)::bigint AS silent, sum(overdue)::bigint AS overdue,
                       sum(resolved)::bigint AS resolved, sum(drift)::bigint AS drift
                FROM evidence
                WHERE digest = (SELECT digest FROM rollout WHERE id = $1)
-                 AND stage_id = ANY(ARRAY(SELECT s.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id
-                                          JOIN stage s ON s.rollout_id = o.id WHERE r.id = $1))
+                 AND stage_id = ANY(ARRAY(SELECT s.id FROM alike JOIN stage s ON s.rollout_id = alike.id))
                GROUP BY cohort)
            SELECT f.cohort AS "cohort!", d.kind AS "kind?", d.value AS "value?",
                   COALESCE(s.started, 0) AS "started!", COALESCE(s.ok, 0) AS "ok!", COALESCE(s.failed, 0) AS "failed!",
                   COALESCE(s.severe, 0) AS "severe!", COALESCE(s.silent, 0) AS "silent!", COALESCE(s.overdue, 0) AS "overdue!",
-                  COALESCE(s.resolved, 0) AS "resolved!", COALESCE(s.drift, 0) AS "drift!"
+                  COALESCE(s.resolved, 0) AS "resolved!", COALESCE(s.drift, 0) AS "drift!",
+                  q.treated AS "fell_treated?", q.devices AS "fell_devices?", q.at_risk_treated AS "at_risk_treated?",
+                  q.at_risk_control AS "at_risk_control?"
            FROM rollout r CROSS JOIN UNNEST(0::smallint || r.cohorts) AS f (cohort)
-           LEFT JOIN cohort d ON d.id = f.cohort LEFT JOIN summed s USING (cohort) WHERE r.id = $1"#,
+           LEFT JOIN cohort d ON d.id = f.cohort LEFT JOIN summed s USING (cohort)
+           LEFT JOIN fell q ON f.cohort = 0 WHERE r.id = $1"#,
         rollout,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
     let mut evidence = Evidence::default();
     for row in rows {
@@ -149,11 +159,41 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
                 };
                 evidence.cohorts.insert(CohortId(row.cohort), cohort);
             }
-            _ => evidence.all = counts,
+            _ => {
+                evidence.all = counts;
+                evidence.silences = silences(
+                    row.fell_treated.unwrap_or_default(),
+                    row.fell_devices.unwrap_or_default(),
+                    row.at_risk_treated.unwrap_or_default(),
+                    row.at_risk_control.unwrap_or_default(),
+                );
+            }
         }
     }
-    evidence.silences = silences::of_rollout(conn, rollout).await?;
     Ok(evidence)
+}
+
+/// From the columns of the table.
+fn silences(
+    treated: Vec<bool>,
+    devices: Vec<i64>,
+    at_risk_treated: Vec<i64>,
+    at_risk_control: Vec<i64>,
+) -> Vec<Silence> {
+    let at_risk = at_risk_treated.into_iter().zip(at_risk_control);
+    treated
+        .into_iter()
+        .zip(devices)
+        .zip(at_risk)
+        .map(
+            |((treated, devices), (at_risk_treated, at_risk_control))| Silence {
+                treated,
+                devices: count(devices),
+                at_risk_treated: count(at_risk_treated),
+                at_risk_control: count(at_risk_control),
+            },
+        )
+        .collect()
 }
 
 /// Evidence of each stage's ring for the rollout's digest, over all rollouts of the track, by the stage's position;

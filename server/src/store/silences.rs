@@ -233,29 +233,3 @@ async fn one_at_a_time(conn: &mut PgConnection, rollouts: &[Uuid]) -> sqlx::Resu
     }
     Ok(())
 }
-
-/// Those who fell silent during a rollout, or an earlier one of the same content on the same track, in the order in which it
-/// was known. Without those that say nothing, because nobody else was at risk.
-///
-/// # Errors
-/// When the database fails.
-pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<Silence>> {
-    let rows = sqlx::query!(
-        r#"SELECT device_no IS NOT NULL AS "treated!", devices, at_risk_treated, at_risk_control FROM silence
-           WHERE rollout_id = ANY(ARRAY(SELECT o.id FROM rollout r JOIN rollout o ON o.digest = r.digest AND o.track_id = r.track_id
-                                        WHERE r.id = $1))
-             AND at_risk_treated > 0 AND at_risk_control > 0 ORDER BY n"#,
-        rollout,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|r| Silence {
-            treated: r.treated,
-            devices: count(r.devices),
-            at_risk_treated: count(r.at_risk_treated),
-            at_risk_control: count(r.at_risk_control),
-        })
-        .collect())
-}
