@@ -361,6 +361,38 @@ fn people_can_postpone_and_are_asked_again_when_their_time_is_over() {
 }
 
 #[test]
+fn a_restart_is_put_off_until_its_deadline_and_no_longer() {
+    let scenario = support::rig::CALM.replace(
+        "[population]",
+        "postpone_rate = 1\npostpone_min = 90\n[population]",
+    );
+    let mut rig = Rig::with(&scenario, |_| {});
+    let deadline = rig.now + TimeDelta::hours(12);
+    rig.server.deadline = Some((deadline, 1800));
+    rig.until_status(Status::Ready);
+    rig.until(|rig| rig.now >= deadline - TimeDelta::minutes(5));
+    let agreed = |rig: &Rig| rig.count(|kind| matches!(kind, EventKind::RestartAgreed { .. }));
+    assert_eq!(agreed(&rig), 0, "people put it off");
+    let postponed =
+        |rig: &Rig| rig.count(|kind| matches!(kind, EventKind::RestartPostponed { .. }));
+    assert!(postponed(&rig) > 4, "again and again: {}", postponed(&rig));
+    rig.for_hours(1);
+    assert_eq!(agreed(&rig), 1, "the deadline is over");
+    let restart = rig
+        .committed
+        .iter()
+        .rev()
+        .find_map(|event| match event.kind {
+            EventKind::RestartAgreed { restart_in_s, .. } => Some(restart_in_s),
+            _ => None,
+        });
+    assert!(
+        restart.is_some_and(|seconds| seconds <= 1800),
+        "{restart:?}"
+    );
+}
+
+#[test]
 fn an_agreement_later_than_a_new_deadline_is_made_again() {
     let mut rig = Rig::new();
     rig.until_status(Status::RestartAgreed);

@@ -14,7 +14,7 @@ use engine::decide::decide;
 use engine::evidence::{Cohort, CohortKind, Counts};
 use engine::halt::{HaltPolicy, assess};
 use engine::ids::CohortId;
-use engine::policy::{Growth, Limits};
+use engine::policy::{Growth, Limits, WeekMinute};
 use servicing::Build;
 
 #[allow(
@@ -100,6 +100,7 @@ fn admissions(c: &mut Criterion) {
     };
     let askers: Vec<Asker> = (0..500)
         .map(|n: i32| Asker {
+            local: WeekMinute::default(),
             device_no: n,
             cohorts: vec![CohortId(10 + i16::try_from(n % 24).unwrap_or(0))],
             restart_in_s: 600,

@@ -42,6 +42,10 @@ id!(
     PersonId
 );
 id!(
+    /// A known issue that holds devices, or devices that a rollout goes on without.
+    HoldId
+);
+id!(
     /// A request to open a stage, or to override a gate.
     RequestId
 );

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | Which ring is a device in? | [`ring`] |
 //! | How far is a device, and what does its report count for? | [`assignment`], [`evidence`] |
-//! | May this device install now? | [`admission`] |
+//! | May this device install now? | [`admission`], [`hold`] |
 //! | Must the rollout stop? | [`halt`] |
 //! | May the next ring open? | [`gate`], [`approval`] |
 //! | What happens to a rollout now? | [`decide`](decide::decide()) |
@@ -23,6 +23,7 @@ pub mod evidence;
 pub mod forecast;
 pub mod gate;
 pub mod halt;
+pub mod hold;
 pub mod ids;
 pub mod policy;
 pub mod ring;

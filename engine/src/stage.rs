@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::Refused;
 use crate::evidence::{Counts, sparse};
 use crate::gate::{OobeEvidence, TelemetryHealth};
+use crate::hold::Held;
 use crate::ids::{RequestId, RingId, StageId};
 use crate::policy::StagePolicy;
 use crate::rollout::RolloutState;
@@ -70,6 +71,9 @@ pub struct Stage {
     pub targeted: u64,
     /// Of these, devices that said why they can not go on (disk, battery, OOBE ...).
     pub not_ready: u64,
+    /// Of these, devices that known issues hold, by issue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// Worst cohort of this stage by severe reports: their number. Two are a cluster.
     pub worst_severe: u64,
     /// OOBE attempts on machines that have the sequence; none where there were no attempts.

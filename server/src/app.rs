@@ -28,7 +28,7 @@ use crate::fleet::{Catalogue, Picture, Reader};
 use crate::forecasts::Forecasts;
 use crate::ingest::Ingest;
 use crate::permits::Permits;
-use crate::registry::{self, NewRings, RingInput};
+use crate::registry::{self, Holder, NewRings, RingInput};
 use crate::room::Bounds;
 use crate::secret::ServerSecret;
 use crate::store::tracks::Ring;
@@ -102,6 +102,16 @@ pub struct Handles {
 }
 
 impl App {
+    /// Adds and ends known issues and exclusions.
+    #[must_use]
+    pub fn holder(&self) -> Holder<'_> {
+        Holder {
+            pool: &self.pool,
+            catalogue: &self.catalogue,
+            picture: &self.picture,
+        }
+    }
+
     /// Defines rings to the end, also when whoever asked for it does not wait so long: on a large track it may take
     /// longer than a request.
     ///
@@ -220,6 +230,7 @@ impl Running {
             clock: Arc::clone(&clock),
             control: control.clone(),
             ingest: ingest.clone(),
+            catalogue: Arc::clone(&catalogue),
             picture: Arc::clone(&picture),
             health,
             outcomes,

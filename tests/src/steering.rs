@@ -8,7 +8,9 @@ use engine::Input;
 use engine::approval::Request;
 use engine::evidence::Counts;
 use engine::ids::{PersonId, RolloutId};
-use engine::policy::{FailureLimit, Growth, Limits, Percent, Preset, Sample, StagePolicy};
+use engine::policy::{
+    FailureLimit, Growth, Limits, Percent, Preset, RestartPolicy, Sample, StagePolicy,
+};
 use engine::rollout::RolloutState;
 use engine::stage::StageState;
 use server::control::{Approvals, NewRollout, NewScope};
@@ -46,6 +48,7 @@ impl Lab {
             approvals: 0,
             growth: Growth::Standard,
             limits: Limits::default(),
+            restart: RestartPolicy::default(),
             time_zone: "UTC".parse().unwrap(),
         }
     }

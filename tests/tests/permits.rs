@@ -15,7 +15,7 @@ fn at_once(limit: u64) -> StagePolicy {
     StagePolicy {
         limits: Limits {
             devices_at_once: Some(limit),
-            percent_per_day: None,
+            ..Limits::default()
         },
         ..Lab::policy()
     }

@@ -207,3 +207,79 @@ async fn invariant_11_throwing_out_a_permitted_device_does_not_help_the_gate() {
     assert_eq!(population.get(&(pilot.id, "targeted".into())), Some(&2));
     assert_eq!(population, scanned(&lab, rollout).await);
 }
+
+#[tokio::test]
+async fn what_is_held_and_left_out_follows_every_change_of_its_devices() {
+    let lab = Lab::start().await;
+    let pilot = lab.ring("pilot", 4).await;
+    let broad = lab.ring("broad", 4).await;
+    let rollout = lab.rollout(KB).await;
+    let holder = lab.nodes[0].app.holder();
+    let (by, now) = (lab.people.admin.0, lab.clock.now());
+    let equal = async |what: &str| {
+        assert_eq!(
+            kept(&lab, rollout).await,
+            scanned(&lab, rollout).await,
+            "after {what}"
+        );
+        lab.verify().await;
+    };
+    let of_kind = async |kind: &str| -> u64 {
+        let population = kept(&lab, rollout).await;
+        let of_kind = population.iter().filter(|((_, c), _)| c.starts_with(kind));
+        of_kind.map(|(_, n)| n).sum()
+    };
+    let issue = |devices: &str| registry::NewHold {
+        devices: devices.to_owned(),
+        issue: "BitLocker asks for its key".to_owned(),
+        sequence: None,
+        owner: None,
+        expires: now + TimeDelta::days(9),
+    };
+    let kiosks = holder.add(lab.track, issue("tag:kiosk"), by, now).await;
+    equal("an issue that holds nobody").await;
+    for device in [&pilot.devices[0], &broad.devices[0]] {
+        let tag = device.inventory().tags[0].clone();
+        device.change(|i| i.tags = vec![tag, "kiosk".into()]).await;
+        equal("a tag by which a device is held").await;
+    }
+    assert_eq!(of_kind("held:").await, 2);
+    pin(&lab, &pilot.devices[0], Some(broad.id)).await;
+    equal("a pin of one that is held").await;
+    broad.devices[1]
+        .change(|i| i.tags = vec!["pilot".into(), "kiosk".into()])
+        .await;
+    equal("a tag that moves and holds").await;
+    lab.revoke(&broad.devices[0]).await;
+    equal("a revocation").await;
+    assert_eq!(of_kind("held:").await, 2);
+    let without = registry::NewExclusion {
+        devices: "tag:kiosk host:PC-*".to_owned(),
+        reason: "they have their own rollout".to_owned(),
+    };
+    let left_out = holder.exclude(rollout, without, by, now).await.unwrap();
+    equal("an exclusion").await;
+    assert_eq!((of_kind("held:").await, of_kind("excluded:").await), (0, 2));
+    lab.ring("kiosk", 1).await;
+    equal("rings that take them elsewhere").await;
+    let track = lab.track;
+    holder
+        .end(track, left_out.hold.id, Some(by), now)
+        .await
+        .unwrap();
+    equal("the end of the exclusion").await;
+    pilot.devices[1].permit(rollout).await;
+    holder
+        .add(lab.track, issue("product:client"), by, now)
+        .await
+        .unwrap();
+    equal("an issue that holds all but who started").await;
+    assert_eq!(of_kind("targeted").await, 1);
+    broad.devices[2]
+        .change(|i| i.build = "26100.8116".into())
+        .await;
+    equal("one that has it by now").await;
+    let kiosks = kiosks.unwrap().hold.id;
+    holder.end(track, kiosks, Some(by), now).await.unwrap();
+    equal("the end of the older issue").await;
+}

@@ -27,7 +27,7 @@ fn slots() -> StagePolicy {
     StagePolicy {
         limits: Limits {
             devices_at_once: Some(SLOTS),
-            percent_per_day: None,
+            ..Limits::default()
         },
         ..Lab::policy()
     }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use agent_protocol::{
-    Assignment, EnrolAnswer, EnrolStatus, EventsAnswer, InventoryAnswer, Nonce, PermitAnswer,
-    Problem, TokenAnswer,
+    Assignment, EnrolAnswer, EnrolStatus, EventsAnswer, InventoryAnswer, Nonce, Order,
+    PermitAnswer, Problem, TokenAnswer,
 };
 use chrono::TimeDelta;
 use serde::de::DeserializeOwned;
 use servicing::SignedManifest;
 
 use super::outbox::Acked;
-use super::{Answer, Attended, CallKind, Core, Identity, Phase, Reply, State, Stopped};
+use super::{Answer, Attended, CallKind, Core, Deadline, Identity, Phase, Reply, State, Stopped};
 use crate::inventory;
 
 /// 15 min between polls where an answer does not say.
@@ -137,8 +137,27 @@ impl Core {
         self.schedule_poll(reply);
         self.etag.clone_from(&reply.etag);
         self.inventory.server = assignment.inventory_digest.or(self.inventory.server.take());
+        self.note_deadline(&assignment.order);
         self.order = Some(assignment.order);
         self.attended = Attended::No;
+    }
+
+    /// Deadlines are ordered in seconds from now; later polls that say "unchanged" do not move them.
+    fn note_deadline(&mut self, order: &Order) {
+        if let Order::AgreeRestart {
+            rollout,
+            deadline_s,
+            grace_s,
+        } = *order
+        {
+            let left = deadline_s.and_then(|s| TimeDelta::try_seconds(i64::try_from(s).ok()?));
+            let at = left.and_then(|left| self.server_time().checked_add_signed(left));
+            self.deadline = at.map(|at| Deadline {
+                rollout,
+                at,
+                grace_s,
+            });
+        }
     }
 
     fn schedule_poll(&mut self, reply: &Reply) {

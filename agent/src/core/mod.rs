@@ -84,6 +84,8 @@ pub struct Core {
     poll_at: Duration,
     etag: Option<String>,
     order: Option<Order>,
+    /// Of the rollout that it was ordered for.
+    deadline: Option<Deadline>,
     attended: Attended,
     refused: Option<Order>,
     fetching: Option<String>,
@@ -96,6 +98,16 @@ pub struct Core {
     /// The last call was refused for its token.
     denied: bool,
     stopped: Option<Stopped>,
+}
+
+/// When a restart can no longer be put off.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    rollout: Uuid,
+    /// Server time.
+    at: DateTime<Utc>,
+    /// What people get after it.
+    grace_s: u64,
 }
 
 impl Core {
@@ -127,6 +139,7 @@ impl Core {
             poll_at: now.steady,
             etag: None,
             order: None,
+            deadline: None,
             attended: Attended::Done,
             refused: None,
             fetching: None,
@@ -170,6 +183,12 @@ impl Core {
         }
         self.advance();
         self.finish()
+    }
+
+    /// The deadline of the job's restart.
+    fn deadline(&self) -> Option<Deadline> {
+        let job = self.job()?;
+        self.deadline.filter(|d| d.rollout == job.rollout)
     }
 
     /// The server's time, as far as the agent knows it.

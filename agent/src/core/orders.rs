@@ -22,13 +22,9 @@ impl Core {
                     self.attended = Attended::Done;
                 }
             }
-            Order::AgreeRestart {
-                rollout,
-                deadline_s,
-                grace_s,
-            } => {
+            Order::AgreeRestart { rollout, .. } => {
                 if self.has_job(rollout) && self.is_prepared() {
-                    self.agree_restart(deadline_s, grace_s);
+                    self.agree_restart();
                 }
             }
             Order::RequestPermit { rollout } => {

@@ -50,7 +50,7 @@ impl Core {
             Some(Phase::Removing {
                 stage: Removal::Asking,
                 ..
-            }) => self.ask(None, 0),
+            }) => self.ask(),
             Some(Phase::Removing {
                 stage: Removal::Restarting { boot, exit_code },
                 ..
@@ -63,7 +63,7 @@ impl Core {
                     kb,
                     stage: Removal::Asking,
                 });
-                self.ask(None, 0);
+                self.ask();
             }
         }
     }

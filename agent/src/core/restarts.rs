@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::steps::step_of;
 use super::{
-    Action, ActionKind, Agreement, Attended, Core, Phase, Purpose, Reading, Removal, Stage,
+    Action, ActionKind, Agreement, Attended, Core, Deadline, Phase, Purpose, Reading, Removal,
+    Stage,
 };
 
 /// 2 h: a restart that people agreed to for three o'clock is not done at six without asking again.
@@ -25,20 +26,34 @@ const ROLLED_BACK: HResult = HResult(0x8007_0643);
 /// Windows gave up on the same update twice: positive evidence, see the protocol.
 const UNUSABLE_ROLLBACKS: u8 = 2;
 
+impl Deadline {
+    /// A restart has to be agreed for this time at the latest.
+    fn latest(self) -> DateTime<Utc> {
+        let grace = i64::try_from(self.grace_s)
+            .ok()
+            .and_then(TimeDelta::try_seconds);
+        let latest = grace.and_then(|grace| self.at.checked_add_signed(grace));
+        latest.unwrap_or(self.at)
+    }
+
+    /// Seconds of grace that are left at a time: all of them before the deadline.
+    fn grace_left_s(self, now: DateTime<Utc>) -> u64 {
+        let left = (self.latest() - now.max(self.at)).num_seconds();
+        u64::try_from(left).unwrap_or(0)
+    }
+}
+
 impl Core {
     /// Agree a restart, unless one is agreed that suits.
-    pub(super) fn agree_restart(&mut self, deadline_s: Option<u64>, grace_s: u64) {
-        let latest = deadline_s
-            .and_then(|seconds| i64::try_from(seconds.saturating_add(grace_s)).ok())
-            .and_then(TimeDelta::try_seconds)
-            .and_then(|left| self.server_time().checked_add_signed(left));
+    pub(super) fn agree_restart(&mut self) {
+        let latest = self.deadline().map(Deadline::latest);
         match self.job().map(|job| &job.phase) {
             Some(Phase::Agreed { at })
                 if self.stands(*at) && latest.is_none_or(|latest| *at <= latest) =>
             {
                 self.attended = Attended::Done;
             }
-            Some(Phase::Ready | Phase::Agreed { .. }) => self.ask(deadline_s, grace_s),
+            Some(Phase::Ready | Phase::Agreed { .. }) => self.ask(),
             _ => self.attended = Attended::Done,
         }
     }
@@ -47,7 +62,7 @@ impl Core {
     pub(super) fn hold_agreement(&mut self) {
         match self.job().map(|job| &job.phase) {
             Some(Phase::Agreed { at }) if self.stands(*at) => {}
-            Some(Phase::Ready | Phase::Agreed { .. }) => self.ask(None, 0),
+            Some(Phase::Ready | Phase::Agreed { .. }) => self.ask(),
             _ => self.attended = Attended::Done,
         }
     }
@@ -56,12 +71,17 @@ impl Core {
         self.server_time() <= at + AGREEMENT_HOLDS
     }
 
-    pub(super) fn ask(&mut self, deadline_s: Option<u64>, grace_s: u64) {
+    /// Asks people, who are told how long they can put it off.
+    pub(super) fn ask(&mut self) {
         if self.now.steady < self.postponed_until {
             self.attended = Attended::UntilNextPoll;
             return;
         }
         self.asking_for = self.job().map(|job| job.rollout);
+        let now = self.server_time();
+        let deadline = self.deadline();
+        let deadline_s = deadline.map(|d| u64::try_from((d.at - now).num_seconds()).unwrap_or(0));
+        let grace_s = deadline.map_or(0, |d| d.grace_left_s(now));
         self.act(
             ActionKind::Agree,
             Action::Agree {
@@ -104,6 +124,11 @@ impl Core {
                 self.poll_soon();
             }
             Agreement::Postponed { by_s } => {
+                // Put off beyond the deadline is put off until it.
+                let left = self
+                    .deadline()
+                    .map(|d| (d.at - server_time).num_seconds().max(0));
+                let by_s = left.map_or(by_s, |left| by_s.min(u32::try_from(left).unwrap_or(by_s)));
                 self.attended = Attended::UntilNextPoll;
                 self.postponed_until = self.now.steady + Duration::from_secs(by_s.into());
                 self.note(EventKind::RestartPostponed { rollout, by_s });

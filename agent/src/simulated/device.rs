@@ -273,11 +273,12 @@ impl SimulatedDevice {
         )
     }
 
-    fn ask_people(&mut self, deadline_s: Option<u64>) -> Agreement {
+    /// People who may put a restart off do so until the deadline; after it they have the grace.
+    fn ask_people(&mut self, deadline_s: Option<u64>, grace_s: u64) -> Agreement {
         self.questions += 1;
         let people = &self.scenario.restart;
         let mut rng = dice(self.seed, self.index, "people", self.questions);
-        if rng.random_bool(people.postpone_rate) {
+        if deadline_s != Some(0) && rng.random_bool(people.postpone_rate) {
             return Agreement::Postponed {
                 by_s: people.postpone_min.saturating_mul(60),
             };
@@ -287,9 +288,12 @@ impl SimulatedDevice {
             Delay::Lognormal { median, sigma } => lognormal(&mut rng, median, sigma),
         };
         let seconds = u32::try_from(minutes_of(minutes).num_seconds()).unwrap_or(u32::MAX);
-        let latest = deadline_s.map_or(u32::MAX, |seconds| {
-            u32::try_from(seconds).unwrap_or(u32::MAX)
-        });
+        let latest = match deadline_s {
+            None => u64::from(u32::MAX),
+            Some(0) => grace_s,
+            Some(left) => left,
+        };
+        let latest = u32::try_from(latest).unwrap_or(u32::MAX);
         Agreement::In {
             seconds: seconds.min(latest),
         }

@@ -60,6 +60,8 @@ pub struct Server {
     pub files: HashMap<String, Vec<u8>>,
     pub devices: BTreeMap<Uuid, Device>,
     pub forced: Option<Order>,
+    /// When restarts can no longer be put off, with the seconds of grace after it.
+    pub deadline: Option<(DateTime<Utc>, u64)>,
     pub permit: Option<PermitAnswer>,
     pub status: EnrolStatus,
     /// Answers to give instead of real ones, by kind of call; `Some(n)` of them.
@@ -98,6 +100,7 @@ impl Server {
                 .collect(),
             devices: BTreeMap::new(),
             forced: None,
+            deadline: None,
             permit: None,
             status: EnrolStatus::Admitted,
             trouble: BTreeMap::new(),
@@ -312,7 +315,12 @@ impl Server {
         let order = self.forced.clone().unwrap_or_else(|| self.order(id));
         let device = &self.devices[&id];
         let digest = inventory::digest(&device.inventory);
-        let own = format!("\"{:?}-{}-{digest}\"", order, device.version);
+        // What is left until a deadline changes all the time and is no change.
+        let what = match &order {
+            Order::AgreeRestart { .. } if self.deadline.is_some() => "restart".to_owned(),
+            order => format!("{order:?}"),
+        };
+        let own = format!("\"{what}-{}-{digest}\"", device.version);
         let mut reply = if etag == Some(own.as_str()) {
             Reply {
                 status: 304,
@@ -361,8 +369,10 @@ impl Server {
             },
             Stage::Downloaded => Order::AgreeRestart {
                 rollout,
-                deadline_s: None,
-                grace_s: 0,
+                deadline_s: self
+                    .deadline
+                    .map(|(at, _)| u64::try_from((at - self.now).num_seconds()).unwrap_or(0)),
+                grace_s: self.deadline.map_or(0, |(_, grace_s)| grace_s),
             },
             Stage::Agreed | Stage::Remediated => Order::RequestPermit { rollout },
             Stage::Permitted => step(1),

@@ -77,9 +77,8 @@ impl<'a> Room<'a> {
 
     /// The limit that keeps a device waiting: of those that are reached, the lowest.
     fn ruling_limit(&self, asker: &Asker) -> Option<WaitReason> {
-        // Lower than a freeze nothing is.
-        if let Some(freeze) = self.admission.freeze {
-            return Some(WaitReason::Freeze(freeze.clone()));
+        if let Some(closed) = self.admission.closed_to(asker) {
+            return Some(closed);
         }
         let mut reached: Vec<(u64, WaitReason)> = Vec::new();
         let cap = self.caps[&CohortId::ALL];

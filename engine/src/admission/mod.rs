@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::Evidence;
 use crate::halt::{HaltCause, HaltPolicy};
 use crate::ids::CohortId;
-use crate::policy::{Growth, Limits};
+use crate::policy::{Growth, Limits, WeekMinute, Window};
 use crate::words;
 
 pub use admit::admit;
@@ -27,6 +27,8 @@ pub struct Asker {
     pub cohorts: Vec<CohortId>,
     /// Seconds until its agreed restart: the soonest go first.
     pub restart_in_s: u32,
+    /// What time of the week it is for the device.
+    pub local: WeekMinute,
     /// Hash of device and rollout: breaks ties, so that the same people are not always first.
     pub rank: u64,
 }
@@ -63,6 +65,19 @@ impl Admission<'_> {
         let percent = self.limits.percent_per_day?;
         Some(percent.of(self.ring_size).max(1))
     }
+
+    /// What keeps a device from starting whatever room there is: a freeze, lower than which no limit is, and the window.
+    #[must_use]
+    pub fn closed_to(&self, asker: &Asker) -> Option<WaitReason> {
+        if let Some(freeze) = self.freeze {
+            return Some(WaitReason::Freeze(freeze.clone()));
+        }
+        let window = self.limits.window?;
+        (!window.takes(asker.local, asker.restart_in_s)).then(|| WaitReason::Window {
+            window,
+            opens_in_min: window.opens_in(asker.local),
+        })
+    }
 }
 
 /// Which limit keeps a device waiting: the ruling one.
@@ -93,6 +108,13 @@ pub enum WaitReason {
     },
     /// A change freeze of the track.
     Freeze(Freeze),
+    /// The maintenance window of the stage.
+    Window {
+        /// The window.
+        window: Window,
+        /// Minutes until it begins for the device; 0: it is on, and too short by now.
+        opens_in_min: u16,
+    },
 }
 
 impl WaitReason {
@@ -122,6 +144,9 @@ impl WaitReason {
                 words::devices(*limit)
             ),
             Self::Freeze(freeze) => freeze.sentence(),
+            Self::Window { window, .. } => format!(
+                "The maintenance window is {window}, in the time of the device; it starts and restarts within it."
+            ),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ask, Request, VoidReason, Yes, approve, counted, judged_stage, void_reason};
+use super::{Request, VoidReason, Yes, approve, counted, judged_stage, void_reason};
+use crate::decide::requests::blocks;
 use crate::decide::{Refused, Snapshot};
-use crate::gate::{GateInput, GateReport, evaluate, opening_blocks};
+use crate::gate::{GateInput, GateReport, evaluate};
 use crate::ids::PersonId;
 use crate::rollout::RolloutState;
 
@@ -51,14 +52,7 @@ pub fn review(snapshot: &Snapshot, request: &Request) -> Review {
             };
             evaluate(&input, snapshot.service_now)
         }),
-        blocks: match request.ask {
-            Ask::Open => opening_blocks(
-                snapshot,
-                request.frozen.policy.minimum_age_days,
-                snapshot.service_now,
-            ),
-            Ask::Override { .. } => Vec::new(),
-        },
+        blocks: blocks(snapshot, request),
         given: counted(request, author, &snapshot.people),
         votes: snapshot.people.keys().map(|by| (*by, vote(*by))).collect(),
     }

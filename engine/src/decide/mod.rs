@@ -3,7 +3,7 @@
 mod apply;
 mod people;
 mod reasons;
-mod requests;
+pub(crate) mod requests;
 mod tick;
 
 use std::collections::BTreeMap;
@@ -50,9 +50,6 @@ pub struct Snapshot {
     pub withdrawn: Option<String>,
     /// When the sequence was released, if known.
     pub released_at: Option<DateTime<Utc>>,
-    /// Known issues that hold devices of this track.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blocking_issues: Vec<String>,
     /// The change freeze of the track that is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,

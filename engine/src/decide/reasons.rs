@@ -112,19 +112,17 @@ fn frozen(freeze: &Freeze) -> Reason {
 fn waiting(snapshot: &Snapshot, assessment: &Assessment, index: usize) -> Vec<Reason> {
     let stage = &snapshot.stages[index];
     let name = &stage.name;
-    let mut reasons: Vec<Reason> = opening_blocks(
-        snapshot,
-        stage.policy.minimum_age_days,
-        snapshot.service_now,
-    )
-    .into_iter()
-    .map(|block| {
-        Reason::new(
-            Criterion::KnownIssues.word(),
-            format!("{name} waits. {block}"),
-        )
-    })
-    .collect();
+    let days = stage.policy.minimum_age_days;
+    let blocks = opening_blocks(snapshot, stage, days, snapshot.service_now);
+    let mut reasons: Vec<Reason> = blocks
+        .into_iter()
+        .map(|block| {
+            Reason::new(
+                Criterion::KnownIssues.word(),
+                format!("{name} waits. {block}"),
+            )
+        })
+        .collect();
     if let Some(report) = lost_pass(snapshot, assessment, index) {
         let before = &snapshot.stages[index - 1].name;
         reasons.extend(lost_lines(&report).map(|line| {

@@ -127,14 +127,12 @@ fn stage_name<'a>(snapshot: &'a Snapshot, request: &Request) -> &'a str {
 }
 
 /// What keeps a stage from opening although people said yes.
-pub(super) fn blocks(snapshot: &Snapshot, request: &Request) -> Vec<String> {
-    match request.ask {
-        Ask::Open => opening_blocks(
-            snapshot,
-            request.frozen.policy.minimum_age_days,
-            snapshot.service_now,
-        ),
-        Ask::Override { .. } => Vec::new(),
+pub(crate) fn blocks(snapshot: &Snapshot, request: &Request) -> Vec<String> {
+    let stage = snapshot.stages.iter().find(|s| s.id == request.stage);
+    let days = request.frozen.policy.minimum_age_days;
+    match (&request.ask, stage) {
+        (Ask::Open, Some(stage)) => opening_blocks(snapshot, stage, days, snapshot.service_now),
+        _ => Vec::new(),
     }
 }
 

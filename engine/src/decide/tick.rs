@@ -153,12 +153,8 @@ fn moved(stage: &Stage, next: StageState, code: &str, what: &str) -> Decision {
 /// The predecessor has passed: opens the stage, or asks for approvals.
 fn open_or_ask(snapshot: &Snapshot, assessment: &Assessment, index: usize) -> Option<Decision> {
     let stage = &snapshot.stages[index];
-    let blocked = !opening_blocks(
-        snapshot,
-        stage.policy.minimum_age_days,
-        snapshot.service_now,
-    )
-    .is_empty();
+    let days = stage.policy.minimum_age_days;
+    let blocked = !opening_blocks(snapshot, stage, days, snapshot.service_now).is_empty();
     if blocked || lost_pass(snapshot, assessment, index).is_some() {
         return None;
     }

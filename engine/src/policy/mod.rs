@@ -2,11 +2,13 @@
 
 mod preset;
 mod validate;
+mod window;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use preset::preset;
+pub use window::{EXPECTED as WINDOW, WeekMinute, Window};
 
 /// A share, 0 to 100, with decimals.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -91,6 +93,21 @@ pub struct Limits {
     /// Devices permitted on one day of the track's time zone, as a share of the ring.
     #[serde(default)]
     pub percent_per_day: Option<Percent>,
+    /// When devices may install and restart, in their own time; none: at any time.
+    #[serde(default)]
+    pub window: Option<Window>,
+}
+
+/// How long people may put a restart off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartPolicy {
+    /// Hours from when a device was offered the update, on the service clock; none: as long as they like.
+    #[serde(default)]
+    pub deadline_hours: Option<u32>,
+    /// Hours that people get after the deadline to end what they do.
+    #[serde(default)]
+    pub grace_hours: u32,
 }
 
 /// Everything one stage is judged by.
@@ -116,6 +133,9 @@ pub struct StagePolicy {
     /// Limits on admission.
     #[serde(default)]
     pub limits: Limits,
+    /// How long people may put a restart off.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// Working days and calendar days are those of this zone.
     pub time_zone: Tz,
 }

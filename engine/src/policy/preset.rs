@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 
-use super::{FailureLimit, Growth, Limits, Percent, Preset, Sample, StagePolicy};
+use super::{FailureLimit, Growth, Limits, Percent, Preset, RestartPolicy, Sample, StagePolicy};
 
 /// The part that a ring plays, whatever its name and however many rings there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub fn preset(preset: Preset, position: usize, rings: usize, time_zone: Tz) -> S
         },
         growth: Growth::Standard,
         limits: Limits::default(),
+        restart: RestartPolicy::default(),
         time_zone,
     };
     match preset {

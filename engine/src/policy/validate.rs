@@ -10,6 +10,10 @@ const COVERAGE: (f64, f64) = (50.0, 100.0);
 const BOUND: (f64, f64) = (0.5, 50.0);
 /// 30 working days: longer than the month until the next update.
 const MAX_SOAK_HOURS: u32 = 720;
+/// 30 days: longer than the month until the next update.
+const MAX_DEADLINE_HOURS: u32 = 720;
+/// A week.
+const MAX_GRACE_HOURS: u32 = 168;
 /// A year.
 const MAX_AGE_DAYS: u32 = 365;
 /// More approvers than that are not asked for in earnest.
@@ -79,6 +83,23 @@ impl StagePolicy {
             let expected = "a share above 0 % and at most 100 %".to_owned();
             check(p > 0.0 && p <= 100.0, "limits.percent_per_day", expected);
         }
+        if let Some(hours) = self.restart.deadline_hours {
+            check(
+                (1..=MAX_DEADLINE_HOURS).contains(&hours),
+                "restart.deadline_hours",
+                format!("1 to {MAX_DEADLINE_HOURS} hours"),
+            );
+        }
+        check(
+            self.restart.grace_hours <= MAX_GRACE_HOURS,
+            "restart.grace_hours",
+            format!("at most {MAX_GRACE_HOURS} hours"),
+        );
+        check(
+            self.restart.grace_hours == 0 || self.restart.deadline_hours.is_some(),
+            "restart.grace_hours",
+            "0 where there is no deadline".to_owned(),
+        );
         if errors.is_empty() {
             Ok(())
         } else {
@@ -90,7 +111,7 @@ impl StagePolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Limits, Preset, preset};
+    use crate::policy::{Limits, Preset, RestartPolicy, preset};
 
     fn wrong(change: impl FnOnce(&mut StagePolicy)) -> Vec<String> {
         let mut policy = preset(Preset::Standard, 1, 4, chrono_tz::Tz::UTC);
@@ -102,6 +123,26 @@ mod tests {
             .into_iter()
             .map(|e| e.field)
             .collect()
+    }
+
+    #[test]
+    fn grace_is_given_after_a_deadline_alone() {
+        let restart = |deadline_hours, grace_hours| {
+            wrong(|p| {
+                p.restart = RestartPolicy {
+                    deadline_hours,
+                    grace_hours,
+                }
+            })
+        };
+        assert!(restart(Some(72), 24).is_empty());
+        assert!(restart(None, 0).is_empty());
+        assert_eq!(restart(None, 1), ["restart.grace_hours"]);
+        assert_eq!(restart(Some(0), 0), ["restart.deadline_hours"]);
+        assert_eq!(
+            restart(Some(721), 169),
+            ["restart.deadline_hours", "restart.grace_hours"]
+        );
     }
 
     #[test]
@@ -125,6 +166,7 @@ mod tests {
         let limits = Limits {
             devices_at_once: Some(0),
             percent_per_day: Some(Percent(0.0)),
+            ..Limits::default()
         };
         assert_eq!(
             wrong(|p| p.limits = limits),

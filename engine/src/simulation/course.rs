@@ -3,7 +3,7 @@
 use super::field::{Field, Terms};
 use super::{Dice, Fault, Fleet, Habits, Minute};
 use crate::halt::HaltPolicy;
-use crate::policy::{Growth, Limits};
+use crate::policy::{Growth, Limits, WeekMinute};
 
 /// A ring to be played.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +49,7 @@ pub fn play(ring: &Ring, dice: &mut impl Dice) -> Course {
         growth: ring.growth,
         limits: ring.limits,
         day: 0,
+        local: WeekMinute::default(),
     };
     let (mut halted_at, mut done_at) = (None, None);
     for now in 0..ring.patience {

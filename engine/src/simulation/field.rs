@@ -10,7 +10,7 @@ use crate::admission::{Admission, Asker, NotAdmitted, WaitReason, admit};
 use crate::evidence::{AtRisk, COUNTED_EVERY_S, Counts, Evidence, Silence};
 use crate::halt::HaltPolicy;
 use crate::ids::CohortId;
-use crate::policy::{Growth, Limits};
+use crate::policy::{Growth, Limits, WeekMinute};
 
 /// An installation without progress for so long counts as hanging: powered-on time from the permit on.
 const HANGS_AFTER: Minute = 240;
@@ -49,6 +49,8 @@ pub(super) struct Terms {
     pub limits: Limits,
     /// Number of the calendar day.
     pub day: i64,
+    /// Time of the week for all devices.
+    pub local: WeekMinute,
 }
 
 struct Device {
@@ -378,13 +380,17 @@ impl Field {
         if !self.parts[ring].is_open {
             return false;
         }
+        let window = terms.limits.window;
+        if window.is_some_and(|window| window.left(terms.local).is_none()) {
+            return false;
+        }
         // Caps grow only with the evidence, and limits only with the day.
         let is_news = self.parts[ring].looked != Some(self.changes);
         let is_closed = self.parts[ring].closed == Some((self.changes, terms.day));
         if is_closed || !is_news && self.is_full() {
             return false;
         }
-        let askers = self.askers(ring, now, dice);
+        let askers = self.askers(ring, now, terms.local, dice);
         if !is_news && askers.is_empty() {
             return false;
         }
@@ -406,7 +412,13 @@ impl Field {
             return true;
         };
         let granted = admission.today + u64::try_from(admitted.granted.len()).unwrap_or(0);
-        let closes = |reason: &WaitReason| !matches!(reason, WaitReason::CohortGeneration { .. });
+        // Of these the others may start.
+        let closes = |reason: &WaitReason| {
+            !matches!(
+                reason,
+                WaitReason::CohortGeneration { .. } | WaitReason::Window { .. }
+            )
+        };
         let is_closed = admitted.waiting.iter().any(|(_, reason)| closes(reason));
         self.caps = admitted.caps;
         let part = &mut self.parts[ring];
@@ -426,7 +438,13 @@ impl Field {
     }
 
     /// Those of a ring whose poll is now and whose restart is within the hour.
-    fn askers(&mut self, ring: usize, now: Minute, dice: &mut impl Dice) -> Vec<Asker> {
+    fn askers(
+        &mut self,
+        ring: usize,
+        now: Minute,
+        local: WeekMinute,
+        dice: &mut impl Dice,
+    ) -> Vec<Asker> {
         let habits = &self.habits;
         let Some(every) = habits.asking(now) else {
             return Vec::new();
@@ -454,6 +472,7 @@ impl Field {
                     device_no: i32::try_from(n).unwrap_or(i32::MAX),
                     cohorts: device.cohorts.clone(),
                     restart_in_s: 60 * device.agreed_at.saturating_sub(now),
+                    local,
                     rank: device.rank,
                 });
             }

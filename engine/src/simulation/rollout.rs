@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, Duration, Utc};
+use chrono::{DateTime, Datelike, Duration, Offset, Utc};
 use chrono_tz::Tz;
 use servicing::Sha256;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::evidence::{Counts, Evidence};
 use crate::gate::{Criterion, TelemetryHealth, working_end};
 use crate::halt::HaltPolicy;
 use crate::ids::{CohortId, PersonId, RingId, RolloutId, StageId, TrackId};
-use crate::policy::{Limits, Preset, StagePolicy};
+use crate::policy::{Limits, Preset, StagePolicy, WeekMinute};
 use crate::rollout::{Rollout, RolloutState, Scope};
 use crate::stage::{Stage, StageState};
 use crate::{Input, Refused};
@@ -323,11 +323,13 @@ impl<'a> Play<'a> {
             return;
         }
         for (ring, of) in self.plan.rings.iter().enumerate() {
-            let date = at.with_timezone(&of.policy.time_zone).date_naive();
+            let local = at.with_timezone(&of.policy.time_zone);
+            let offset = local.offset().fix().local_minus_utc() / 60;
             let terms = Terms {
                 growth: of.policy.growth,
                 limits: of.limits(),
-                day: date.num_days_from_ce().into(),
+                day: local.date_naive().num_days_from_ce().into(),
+                local: WeekMinute::at(at, offset),
             };
             if self.field.ask(ring, now, terms, dice) {
                 self.end = Some(End::Halted);
@@ -402,6 +404,7 @@ fn snapshot(plan: &Plan) -> Snapshot {
         counts: Counts::default(),
         targeted: ring.played().into(),
         not_ready: 0,
+        held: Vec::new(),
         worst_severe: 0,
         oobe: None,
         telemetry: TelemetryHealth {
@@ -433,7 +436,6 @@ fn snapshot(plan: &Plan) -> Snapshot {
         requests: Vec::new(),
         withdrawn: None,
         released_at: plan.released_at,
-        blocking_issues: Vec::new(),
         freeze: None,
         people: (0..PEOPLE)
             .map(|n| (person(n), approver))

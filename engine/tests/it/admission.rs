@@ -4,7 +4,7 @@ use engine::admission::{Admission, Admitted, Asker, NotAdmitted, WaitReason, adm
 use engine::evidence::{CohortKind, Counts, Evidence};
 use engine::halt::HaltPolicy;
 use engine::ids::CohortId;
-use engine::policy::{Growth, Limits, Percent};
+use engine::policy::{Growth, Limits, Percent, WeekMinute};
 use proptest::prelude::*;
 
 use crate::lab::{counts, evidence};
@@ -60,6 +60,7 @@ impl Desk {
 
 fn asker(device_no: i32, cohorts: &[i16]) -> Asker {
     Asker {
+        local: WeekMinute::default(),
         device_no,
         cohorts: cohorts.iter().map(|c| CohortId(*c)).collect(),
         restart_in_s: 600,
@@ -233,6 +234,7 @@ fn the_lowest_limit_rules_and_is_named() {
     desk.limits = Limits {
         devices_at_once: Some(100),
         percent_per_day: Some(Percent(0.25)),
+        ..Limits::default()
     };
     desk.today = 2;
     let admitted = desk.admit(&askers(3));
@@ -246,8 +248,30 @@ fn the_lowest_limit_rules_and_is_named() {
 }
 
 #[test]
+fn outside_of_the_window_nobody_starts_and_within_it_only_who_restarts_in_it() {
+    // Monday 22:00 UTC: ten in the evening in London, midnight in Helsinki.
+    let now = "2026-04-06T22:00:00Z".parse().unwrap();
+    let ask = |device_no, offset, restart_in_s| Asker {
+        local: WeekMinute::at(now, offset),
+        restart_in_s,
+        ..asker(device_no, &[])
+    };
+    let mut desk = Desk::new(Evidence::default());
+    let window = "Mon-Fri 22:00-24:00".parse().unwrap();
+    desk.limits.window = Some(window);
+    let admitted = desk.admit(&[ask(1, 0, 600), ask(2, 120, 600), ask(3, 60, 3_601)]);
+    assert_eq!(admitted.granted, [1]);
+    let waits = |opens_in_min| WaitReason::Window {
+        window,
+        opens_in_min,
+    };
+    assert_eq!(admitted.waiting, [(2, waits(22 * 60)), (3, waits(23 * 60))]);
+}
+
+#[test]
 fn the_soonest_restart_goes_first_and_the_rank_decides_within_a_minute() {
     let ask = |device_no, restart_in_s, rank| Asker {
+        local: WeekMinute::default(),
         restart_in_s,
         rank,
         ..asker(device_no, &[])
@@ -279,6 +303,10 @@ fn a_wait_can_be_stored_and_read_back() {
         },
         WaitReason::DevicesAtOnce { limit: 9 },
         WaitReason::PerDay { limit: 9 },
+        WaitReason::Window {
+            window: "Sat,Sun 00:00-24:00".parse().unwrap(),
+            opens_in_min: 9,
+        },
     ] {
         let json = serde_json::to_string(&wait).unwrap();
         assert_eq!(
@@ -321,11 +349,12 @@ proptest! {
     ) {
         let cohorts: Vec<_> = models.iter().map(|c| (CohortKind::Model, "m", *c)).collect();
         let mut desk = Desk::new(evidence(all, &cohorts));
-        desk.limits = Limits { devices_at_once: at_once, percent_per_day: per_day.map(Percent) };
+        desk.limits = Limits { devices_at_once: at_once, percent_per_day: per_day.map(Percent), window: None };
         (desk.unresolved, desk.today, desk.growth) = (unresolved, today, growth);
         let askers: Vec<Asker> = asking
             .iter()
             .map(|(device, model, restart_in_s, rank)| Asker {
+                local: WeekMinute::default(),
                 restart_in_s: *restart_in_s,
                 rank: *rank,
                 ..asker(*device, &[*model])

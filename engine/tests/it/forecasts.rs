@@ -76,6 +76,13 @@ fn fault(share: f64, victims: Victims) -> Option<Fault> {
     })
 }
 
+fn with_window(mut plan: Plan, window: &str) -> Plan {
+    for ring in &mut plan.rings {
+        ring.policy.limits.window = Some(window.parse().unwrap());
+    }
+    plan
+}
+
 fn forecasted(plan: &Plan) -> Forecast {
     forecast(plan, 12, Some(CohortId(1)), |run| Lcg(run.into())).unwrap()
 }
@@ -223,4 +230,26 @@ fn a_gate_that_a_good_update_can_miss_says_how_often() {
     );
     assert_eq!(forecast.rings[1].pass.among, test.of);
     assert!(test.low < test.high);
+}
+
+#[test]
+fn in_a_maintenance_window_a_generation_a_night_starts() {
+    let free = plan(Preset::Standard, &[80]);
+    let nights = with_window(free.clone(), "daily 22:00-05:00");
+    let played_free = played(&free, 5);
+    let played_nights = played(&nights, 5);
+    assert_eq!(played_nights.end, End::Completed);
+    assert_eq!(played_nights.started, 80);
+    let passed = |played: &Played| played.rings[0].passed_at.unwrap();
+    assert!(
+        passed(&played_nights) > passed(&played_free),
+        "{played_nights:?}"
+    );
+    // One hour on Sundays: two devices a week, then four, then eight.
+    let sundays = with_window(free, "Sun 10:00-11:00");
+    let slow = played(&sundays, 5);
+    assert!(
+        slow.end != End::Completed || passed(&slow) > 21 * 24 * 60,
+        "{slow:?}"
+    );
 }

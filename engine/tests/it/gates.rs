@@ -260,9 +260,15 @@ fn a_gate_waits_while_reports_may_not_have_arrived() {
 fn a_known_issue_and_a_young_release_hold_the_ring() {
     let mut lab = soaked(100);
     lab.succeed(2, 100);
-    lab.snapshot.blocking_issues = vec!["BitLocker recovery on some Intel systems".to_owned()];
+    lab.hold(2, "BitLocker recovery on some Intel systems", 3);
     assert_eq!(verdict(&lab.gate(2), Criterion::KnownIssues), Verdict::Wait);
-    lab.snapshot.blocking_issues.clear();
+    assert_eq!(
+        sentence(&lab.gate(2), Criterion::KnownIssues),
+        "Known issue: BitLocker recovery on some Intel systems. It holds 3 devices of the ring."
+    );
+    lab.snapshot.stages[2].held.clear();
+    lab.hold(1, "Another ring's", 3);
+    assert_eq!(verdict(&lab.gate(2), Criterion::KnownIssues), Verdict::Pass);
     lab.snapshot.stages[2].policy.minimum_age_days = 7;
     assert_eq!(
         verdict(&lab.gate(2), Criterion::KnownIssues),

@@ -9,6 +9,7 @@ use engine::decide::{Decision, Input, Person, Refused, Snapshot, decide};
 use engine::evidence::{Cohort, CohortKind, Counts, Evidence};
 use engine::gate::{GateInput, GateReport, TelemetryHealth, evaluate};
 use engine::halt::HaltPolicy;
+use engine::hold::Held;
 use engine::ids::{CohortId, PersonId, RequestId, RingId, RolloutId, StageId, TrackId};
 use engine::policy::{Preset, preset};
 use engine::rollout::{Rollout, RolloutState, Scope};
@@ -53,6 +54,7 @@ impl Lab {
                 counts: Counts::default(),
                 targeted: *targeted,
                 not_ready: 0,
+                held: Vec::new(),
                 worst_severe: 0,
                 oobe: None,
                 telemetry: TelemetryHealth {
@@ -85,7 +87,6 @@ impl Lab {
             requests: Vec::new(),
             withdrawn: None,
             released_at: None,
-            blocking_issues: Vec::new(),
             freeze: None,
             people: BTreeMap::from([
                 (AUTHOR, person(true, false)),
@@ -97,6 +98,12 @@ impl Lab {
             service_now: at("2026-04-07T08:00:00Z"),
         };
         Self { snapshot }
+    }
+
+    /// A known issue holds devices of a ring.
+    pub fn hold(&mut self, index: usize, issue: &str, devices: u64) {
+        let issue = issue.to_owned();
+        self.snapshot.stages[index].held = vec![Held { issue, devices }];
     }
 
     /// Submitted, and its first ring is open.

@@ -10,6 +10,7 @@ mod chance;
 mod forecasts;
 mod gates;
 mod halts;
+mod holds;
 mod lab;
 mod model;
 mod rollouts;

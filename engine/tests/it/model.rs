@@ -9,7 +9,7 @@ use engine::approval::RequestState;
 use engine::assignment::{Assignment, Report, State, fold};
 use engine::decide::{Decision, Input, Snapshot, decide};
 use engine::evidence::Counts;
-use engine::policy::{FailureLimit, Preset, Sample};
+use engine::policy::{FailureLimit, Preset, Sample, WeekMinute};
 use engine::rollout::{HaltReason, RolloutState};
 use engine::stage::{StageState, may_permit};
 use servicing::HResult;
@@ -199,6 +199,7 @@ impl World {
             freeze: None,
         };
         let asker = Asker {
+            local: WeekMinute::default(),
             device_no: 1,
             cohorts: Vec::new(),
             restart_in_s: 600,

@@ -18,7 +18,8 @@ use crate::auth::{Admin, As, OnTrack, Operator, Right, Viewer};
 use crate::control::{Approvals, NewRollout};
 use crate::error::OpError;
 use crate::forecasts::{Assumptions, RolloutForecast};
-use crate::http::{At, Because, Body, Failure, Page, Query, busy, limit};
+use crate::http::{At, Because, Body, Failure, Page, Query, Why, busy, limit};
+use crate::registry::NewExclusion;
 use crate::store;
 use crate::store::decisions::{self, Recorded};
 use crate::store::rollouts;
@@ -38,6 +39,7 @@ pub fn router() -> Router<App> {
         .route("/rollouts/{id}/clear-halt", post(clear_halt))
         .route("/rollouts/{id}/cancel", post(cancel))
         .route("/rollouts/{id}/request-override", post(request_override))
+        .route("/rollouts/{id}/exclusions", post(exclude))
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +62,13 @@ struct AskedDecisions {
 struct Submission {
     #[serde(default)]
     not_before: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exclusion {
+    devices: String,
+    reason: Why,
 }
 
 /// What an action did, and the rollout after it.
@@ -290,4 +299,20 @@ async fn request_override(
 ) -> Result<Json<Moved>, Failure> {
     let input = |by, reason| Input::RequestOverride { by, reason };
     act_because(&app, caller, id, because, input).await
+}
+
+async fn exclude(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(left_out): Body<Exclusion>,
+) -> Result<(StatusCode, Json<store::holds::Stored>), Failure> {
+    let new = NewExclusion {
+        devices: left_out.devices,
+        reason: left_out.reason.as_str().to_owned(),
+    };
+    let id = RolloutId(id);
+    let by = over(&app, caller, id).await?.person().0;
+    let added = app.holder().exclude(id, new, by, app.clock.now()).await?;
+    Ok((StatusCode::CREATED, Json(added)))
 }

@@ -7,19 +7,22 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use engine::ids::HoldId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{Admin, Viewer};
+use crate::auth::{Admin, Operator, Viewer};
 use crate::error::OpError;
-use crate::http::{All, At, Body, Failure};
+use crate::http::{All, At, Body, Failure, Why};
 use crate::operations::{self, NewFreeze};
-use crate::registry::RingInput;
+use crate::registry::{NewHold, RingInput};
 use crate::store;
 use crate::store::freezes::Planned;
+use crate::store::holds::Stored;
 use crate::store::tracks::{self, Ring, Track};
 use crate::store::{device_kinds, service_clock};
 
@@ -32,6 +35,8 @@ pub fn router() -> Router<App> {
         .route("/tracks/{id}/expected-devices", post(expect))
         .route("/tracks/{id}/freezes", get(freezes).post(freeze))
         .route("/tracks/{id}/freezes/{freeze}/lift", post(lift))
+        .route("/tracks/{id}/holds", get(known_issues).post(hold))
+        .route("/tracks/{id}/holds/{hold}/end", post(end_hold))
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +51,18 @@ struct NewTrack {
 #[serde(deny_unknown_fields)]
 struct Expected {
     serials: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownIssue {
+    devices: String,
+    issue: Why,
+    #[serde(default)]
+    sequence: Option<Uuid>,
+    #[serde(default)]
+    owner: Option<Uuid>,
+    expires: DateTime<Utc>,
 }
 
 /// A track with its rings, first ring first.
@@ -189,4 +206,47 @@ async fn lift(
     let (track, by) = (caller.track(), caller.person().0);
     let lifted = operations::lift_freeze(&app.pool, track, freeze, by, app.clock.now()).await?;
     Ok(Json(lifted))
+}
+
+async fn known_issues(
+    State(app): State<App>,
+    caller: Viewer,
+    At(id): At<Uuid>,
+) -> Result<Json<All<Stored>>, Failure> {
+    let track = caller.on(id)?.track();
+    let mut tx = store::reading(&app.pool).await?;
+    let missing = OpError::NotFound { what: "track" };
+    tracks::by_id(&mut tx, track).await?.ok_or(missing)?;
+    let items = store::holds::on(&mut tx, &[track]).await?;
+    Ok(Json(All { items }))
+}
+
+async fn hold(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Body(known): Body<KnownIssue>,
+) -> Result<(StatusCode, Json<Stored>), Failure> {
+    let new = NewHold {
+        devices: known.devices,
+        issue: known.issue.as_str().to_owned(),
+        sequence: known.sequence,
+        owner: known.owner,
+        expires: known.expires,
+    };
+    let caller = caller.on(id)?;
+    let (track, by) = (caller.track(), caller.person().0);
+    let added = app.holder().add(track, new, by, app.clock.now()).await?;
+    Ok((StatusCode::CREATED, Json(added)))
+}
+
+async fn end_hold(
+    State(app): State<App>,
+    caller: Admin,
+    At((id, hold)): At<(Uuid, Uuid)>,
+) -> Result<Json<Stored>, Failure> {
+    let caller = caller.on(id)?;
+    let (track, by) = (caller.track(), Some(caller.person().0));
+    let (hold, now) = (HoldId(hold), app.clock.now());
+    Ok(Json(app.holder().end(track, hold, by, now).await?))
 }

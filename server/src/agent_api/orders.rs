@@ -2,7 +2,7 @@
 
 use agent_protocol::{Assignment as Wire, Order};
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::assignment::State;
 use engine::rollout::RolloutState;
 use servicing::{Planned, Sha256};
@@ -12,6 +12,7 @@ use crate::fleet::{Catalogue, Seen};
 use crate::permits::START_WITHIN;
 use crate::store::assignments::Stored;
 use crate::store::offers::{Offer, Standing};
+use crate::store::service_clock;
 
 /// What is said where no stage is open for the device's ring.
 const NOT_OFFERED: &str = "Nothing is offered to this device's ring.";
@@ -64,7 +65,19 @@ async fn decide(
     {
         let offer = offers.iter().find(|o| o.rollout == stored.rollout);
         if let Some(offer) = offer.filter(|o| !is_let_go(o, stored)) {
-            return Ok(begun(offer, stored, now));
+            let hold = match stored.assignment.state {
+                State::Permitted => device.hold(offer)?,
+                _ => None,
+            };
+            return Ok(match hold {
+                Some(hold) => (
+                    Order::Hold {
+                        rollout: offer.rollout,
+                    },
+                    hold.sentence(),
+                ),
+                None => begun(offer, stored, now),
+            });
         }
     }
     let mut why = NOT_OFFERED.to_owned();
@@ -79,13 +92,20 @@ async fn decide(
         if offer.for_others {
             continue;
         }
+        if let Some(hold) = device.hold(offer)? {
+            why = hold.sentence();
+            continue;
+        }
         let sequence = catalogue
             .get(&mut *conn, offer.digest)
             .await?
             .context("a rollout without its sequence")?;
         let (facts, ledger) = device.inventory()?;
         match servicing::plan(&sequence, &facts, &ledger) {
-            Planned::Steps(_) => return Ok(prepare(offer, stored)),
+            Planned::Steps(_) => {
+                let deadline = deadline(&mut *conn, offer, stored, now).await?;
+                return Ok(prepare(offer, stored, deadline));
+            }
             Planned::NotReady(_, reasons) => {
                 let reasons = reasons
                     .iter()
@@ -137,17 +157,49 @@ fn is_of_this_incarnation(stored: &Stored, device: &Standing) -> bool {
         .is_some_and(|by| by - START_WITHIN >= device.enrolled_at)
 }
 
+/// Seconds until the restart can no longer be put off, and what people get after that; none without a deadline. The time is
+/// read where it is needed: nearly no order is about a restart.
+async fn deadline(
+    conn: &mut PgConnection,
+    offer: &Offer,
+    stored: Option<&Stored>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<(u64, u64)>> {
+    let ready = stored.filter(|s| s.assignment.state == State::Ready);
+    let (Some(hours), Some(offered_at)) = (
+        offer.restart.deadline_hours,
+        ready.and_then(|s| s.offered_at),
+    ) else {
+        return Ok(None);
+    };
+    let service_now = service_clock::time(conn, now).await?;
+    let deadline = offered_at + TimeDelta::hours(hours.into());
+    let latest = deadline + TimeDelta::hours(offer.restart.grace_hours.into());
+    let seconds = |left: TimeDelta| u64::try_from(left.num_seconds()).unwrap_or(0);
+    Ok(Some((
+        seconds(deadline - service_now),
+        seconds(latest - service_now.max(deadline)),
+    )))
+}
+
 /// Orders before the permit.
-fn prepare(offer: &Offer, stored: Option<&Stored>) -> (Order, String) {
+fn prepare(
+    offer: &Offer,
+    stored: Option<&Stored>,
+    deadline: Option<(u64, u64)>,
+) -> (Order, String) {
     let rollout = offer.rollout;
     match stored.map(|s| s.assignment.state) {
         Some(State::Ready) => (
             Order::AgreeRestart {
                 rollout,
-                deadline_s: None,
-                grace_s: 0,
+                deadline_s: deadline.map(|(left, _)| left),
+                grace_s: deadline.map_or(0, |(_, grace)| grace),
             },
-            "Everything is on disk; agree a restart.".into(),
+            match deadline {
+                Some((0, _)) => "Everything is on disk, and the deadline is over: restart in the grace that is left.".into(),
+                _ => "Everything is on disk; agree a restart.".into(),
+            },
         ),
         Some(State::RestartAgreed) => (
             Order::RequestPermit { rollout },

@@ -21,7 +21,7 @@ pub async fn load(
     now: DateTime<Utc>,
 ) -> anyhow::Result<Snapshot> {
     let rollout = &stored.rollout;
-    let concerned = populations::of_stages(&mut *conn, rollout.id.0).await?;
+    let mut concerned = populations::of_stages(&mut *conn, rollout.id.0).await?;
     let mut rings = evidence::of_rings(&mut *conn, rollout.id.0).await?;
     let mut stages = Vec::new();
     for (stage, position) in rollouts::stages(&mut *conn, rollout.id)
@@ -30,7 +30,7 @@ pub async fn load(
         .zip(0_i16..)
     {
         let (counts, worst_severe) = rings.remove(&position).unwrap_or_default();
-        let devices = concerned.get(&stage.id.0).copied().unwrap_or_default();
+        let devices = concerned.remove(&stage.id.0).unwrap_or_default();
         stages.push(Stage {
             id: stage.id,
             ring: RingId(stage.ring_id),
@@ -41,6 +41,7 @@ pub async fn load(
             counts,
             targeted: devices.targeted,
             not_ready: devices.not_ready,
+            held: devices.held,
             worst_severe,
             oobe: None,
             // A device that was lost once counts as not heard of, also when it came back: missing data never helps.
@@ -65,6 +66,5 @@ pub async fn load(
         released_at: sequence
             .released
             .map(|date| date.and_time(NaiveTime::MIN).and_utc()),
-        blocking_issues: Vec::new(),
     })
 }

@@ -18,8 +18,9 @@ use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::control::{Control, IngestHealth};
-use crate::fleet::{Picture, flush};
+use crate::fleet::{Catalogue, Picture, flush};
 use crate::ingest::Ingest;
+use crate::registry::Holder;
 use crate::store::{
     self, changes, device_kinds, enrolment, events, rollouts, service_clock, sign_in,
 };
@@ -39,6 +40,8 @@ pub struct Drivers {
     pub control: Control,
     /// Takes the deadline tick's findings.
     pub ingest: Ingest,
+    /// Sequences by digest.
+    pub catalogue: Arc<Catalogue>,
     /// Last contacts.
     pub picture: Arc<Picture>,
     /// Whether telemetry is taken in.
@@ -156,6 +159,7 @@ impl Drivers {
             if clock.now >= clock.grace_until {
                 let counted_at = &mut chores.silence_counted;
                 silence::count(&mut *conn, &self.picture, counted_at, clock.now).await?;
+                self.holder().expire(clock.now, now).await?;
                 deadlines::expire(&self.pool, &self.ingest, &self.picture, clock.now).await?;
             }
         } else {
@@ -176,6 +180,14 @@ impl Drivers {
             self.tick_rollouts().await?;
         }
         Ok(())
+    }
+
+    fn holder(&self) -> Holder<'_> {
+        Holder {
+            pool: &self.pool,
+            catalogue: &self.catalogue,
+            picture: &self.picture,
+        }
     }
 
     async fn tick_rollouts(&self) -> anyhow::Result<()> {

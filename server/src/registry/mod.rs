@@ -1,6 +1,7 @@
 //! Devices, ring definitions and populations: the only writer of `device`, `ring` and `population`.
 
 mod enrol;
+mod holds;
 mod inventory;
 mod population;
 mod rings;
@@ -8,6 +9,7 @@ mod status;
 mod update;
 
 pub use enrol::{EnrolmentInput, enrol, names};
+pub use holds::{Holder, NewExclusion, NewHold};
 pub use inventory::{ParsedInventory, digest_of, parse};
 pub use population::{class_of, open as open_population, preview as preview_population, sample};
 pub use rings::{NewRings, Preview, RingInput, define, pin, preview};

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use engine::hold::{self, Hold, HoldKind};
 use engine::ids::CohortId;
+use engine::ring::Subject;
 use servicing::{Build, Facts, Ledger, Planned, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::fleet::Catalogue;
-use crate::store::devices::{Device, DeviceStatus, Move};
-use crate::store::{from_word, populations, preview, tracks};
+use crate::store::devices::{self, Device, DeviceStatus, Move};
+use crate::store::populations::{Begun, Kept};
+use crate::store::{from_word, holds, populations, preview, tracks};
 
 /// Of which class a device is for a sequence: `targeted`, `complete`, `ahead`, or `not_applicable:<why>`. Passing
 /// obstacles (disk, battery, a pending restart) do not change it: such a device is targeted.
@@ -37,6 +40,28 @@ fn group_facts(group: &populations::Group) -> anyhow::Result<Facts> {
     ))
 }
 
+/// The same for a device, where some that the sequence is for do not start: `held:<id>` or `excluded:<id>`.
+fn class_under(sequence: &Sequence, holds: &[Hold], device: &Device) -> String {
+    let class = class_of(sequence, &device.facts);
+    if class != populations::TARGETED || holds.is_empty() {
+        return class;
+    }
+    let subject = Subject {
+        facts: &device.facts,
+        host_name: &device.identity.host_name,
+    };
+    match hold::on(holds, &subject) {
+        None => class,
+        Some(hold) => {
+            let word = match hold.kind {
+                HoldKind::Safeguard => populations::HELD,
+                HoldKind::Exclusion => populations::EXCLUDED,
+            };
+            format!("{word}{}", hold.id)
+        }
+    }
+}
+
 /// Counts the population of a rollout that starts, in the transaction that starts it.
 ///
 /// # Errors
@@ -53,6 +78,100 @@ pub async fn open(
     for group in populations::scan(conn, track, rollout, listed, digest).await? {
         let class = class_of_group(sequence, &group)?;
         *changes.entry((rollout, group.ring_id, class)).or_default() += group.n;
+    }
+    let kept = Kept {
+        rollout,
+        listed,
+        digest,
+    };
+    let holds = holds::of_rollout(&holds::on(&mut *conn, &[track]).await?, rollout, digest);
+    let mut taken = BTreeSet::new();
+    for hold in &holds {
+        taken.extend(devices::matching(&mut *conn, track, &hold.query).await?);
+    }
+    let taken: Vec<i32> = taken.into_iter().collect();
+    let turn = Turn {
+        before: Vec::new(),
+        after: holds,
+    };
+    turn.count(&mut *conn, &mut changes, (track, &kept, sequence), &taken)
+        .await?;
+    populations::apply(conn, &changes).await?;
+    Ok(())
+}
+
+/// Holds of a rollout that change.
+struct Turn {
+    before: Vec<Hold>,
+    after: Vec<Hold>,
+}
+
+impl Turn {
+    /// How the population of a rollout changes with them. `device_nos` has all devices that a hold takes which is in one of
+    /// the two alone. Callers keep the devices from changing.
+    async fn count(
+        &self,
+        conn: &mut PgConnection,
+        changes: &mut populations::Changes,
+        (track, kept, sequence): (Uuid, &Kept, &Sequence),
+        device_nos: &[i32],
+    ) -> anyhow::Result<()> {
+        for chunk in device_nos.chunks(CHUNK) {
+            let begun = populations::begun(&mut *conn, kept, chunk).await?;
+            for device in devices::by_nos(&mut *conn, chunk).await? {
+                let begun = begun.get(&device.device_no).copied().unwrap_or_default();
+                if !counts(kept, begun, &device, track) {
+                    continue;
+                }
+                let ring = begun.pinned.unwrap_or(device.ring_id);
+                for (holds, sign) in [(&self.before, -1), (&self.after, 1)] {
+                    let class = class_under(sequence, holds, &device);
+                    *changes.entry((kept.rollout, ring, class)).or_default() += sign;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Devices that are read by one statement.
+const CHUNK: usize = 5_000;
+
+/// Whether what a device is decides its class in a rollout. One that started the content is targeted for ever, and was
+/// counted when it started.
+fn counts(kept: &Kept, begun: Begun, device: &Device, track: Uuid) -> bool {
+    let is_for = !begun.started && (!kept.listed || begun.listed);
+    is_for && device.track_id == track && device.status == DeviceStatus::Admitted
+}
+
+/// Changes the populations of a track's rollouts where a hold is added or ends: `before` and `after` are all holds of the
+/// track. `device_nos` has all devices that the hold takes. Callers keep the devices from changing.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn held(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    track: Uuid,
+    (before, after): (&[holds::Stored], &[holds::Stored]),
+    device_nos: &[i32],
+) -> anyhow::Result<()> {
+    let mut changes = populations::Changes::new();
+    for kept in populations::kept(&mut *conn, track).await? {
+        let of = |holds| holds::of_rollout(holds, kept.rollout, kept.digest);
+        let turn = Turn {
+            before: of(before),
+            after: of(after),
+        };
+        if turn.before == turn.after {
+            continue;
+        }
+        let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
+            continue;
+        };
+        let rollout = (track, &kept, &*sequence);
+        turn.count(&mut *conn, &mut changes, rollout, device_nos)
+            .await?;
     }
     populations::apply(conn, &changes).await?;
     Ok(())
@@ -135,10 +254,12 @@ pub(super) async fn delta(
         // What is new is listed nowhere and has begun nothing.
         let known = of_track().filter_map(|(before, _)| before.map(|d| d.device_no));
         let known: Vec<i32> = known.collect();
+        let on = holds::on(&mut *conn, &[track]).await?;
         for kept in populations::kept(&mut *conn, track).await? {
             let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
                 continue;
             };
+            let holds = holds::of_rollout(&on, kept.rollout, kept.digest);
             let begun = if known.is_empty() {
                 HashMap::new()
             } else {
@@ -146,17 +267,13 @@ pub(super) async fn delta(
             };
             for (before, after) in of_track() {
                 let begun = begun.get(&after.device_no).copied().unwrap_or_default();
-                if begun.started || (kept.listed && !begun.listed) {
-                    continue;
-                }
-                let counted =
-                    |d: &&Device| d.track_id == track && d.status == DeviceStatus::Admitted;
+                let counted = |d: &&Device| counts(&kept, begun, d, track);
                 let before = before.filter(counted).map(|d| (d, -1));
                 let after = Some(*after).filter(counted).map(|d| (d, 1));
                 for (device, sign) in before.into_iter().chain(after) {
                     // Its ring is pinned per rollout by its first report: permits are granted there, so it counts there.
                     let ring = begun.pinned.unwrap_or(device.ring_id);
-                    let class = class_of(&sequence, &device.facts);
+                    let class = class_under(&sequence, &holds, device);
                     *changes.entry((kept.rollout, ring, class)).or_default() += sign;
                 }
             }
@@ -180,10 +297,17 @@ pub(super) async fn moved(
     let device_nos: Vec<i32> = moves.iter().map(|m| m.device_no).collect();
     let from: Vec<Uuid> = moves.iter().map(|m| m.from).collect();
     let mut changes = populations::Changes::new();
+    let on = holds::on(&mut *conn, &[track]).await?;
     for kept in populations::kept(&mut *conn, track).await? {
         let Some(sequence) = catalogue.get(&mut *conn, kept.digest).await? else {
             continue;
         };
+        let holds = holds::of_rollout(&on, kept.rollout, kept.digest);
+        if !holds.is_empty() {
+            let rollout = (track, &kept, &*sequence);
+            moved_under(&mut *conn, &mut changes, rollout, &holds, moves).await?;
+            continue;
+        }
         for moved in populations::moved(&mut *conn, &kept, &device_nos, &from).await? {
             let class = class_of_group(&sequence, &moved.group)?;
             for (ring, n) in [
@@ -197,5 +321,33 @@ pub(super) async fn moved(
         }
     }
     populations::apply(conn, &changes).await?;
+    Ok(())
+}
+
+/// The same for a rollout with holds: device by device.
+async fn moved_under(
+    conn: &mut PgConnection,
+    changes: &mut populations::Changes,
+    (track, kept, sequence): (Uuid, &Kept, &Sequence),
+    holds: &[Hold],
+    moves: &[Move],
+) -> anyhow::Result<()> {
+    for chunk in moves.chunks(CHUNK) {
+        let from: HashMap<i32, Uuid> = chunk.iter().map(|m| (m.device_no, m.from)).collect();
+        let device_nos: Vec<i32> = from.keys().copied().collect();
+        let begun = populations::begun(&mut *conn, kept, &device_nos).await?;
+        for device in devices::by_nos(&mut *conn, &device_nos).await? {
+            let begun = begun.get(&device.device_no).copied().unwrap_or_default();
+            // Pinned ones count where they are pinned.
+            if begun.pinned.is_some() || !counts(kept, begun, &device, track) {
+                continue;
+            }
+            let class = class_under(sequence, holds, &device);
+            for (ring, sign) in [(from[&device.device_no], -1), (device.ring_id, 1)] {
+                let key = (kept.rollout, ring, class.clone());
+                *changes.entry(key).or_default() += sign;
+            }
+        }
+    }
     Ok(())
 }

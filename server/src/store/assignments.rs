@@ -34,6 +34,8 @@ pub struct Stored {
     pub plan: Vec<PlannedStep>,
     /// Version of the gate under which the last permit was granted.
     pub gate_version: Option<i64>,
+    /// When the device was offered the rollout, service clock; none where nobody noted it.
+    pub offered_at: Option<DateTime<Utc>>,
     /// When the last permit was granted, service clock.
     pub permitted_at: Option<DateTime<Utc>>,
     /// Until when step 1 must start, by the injected clock.
@@ -59,6 +61,7 @@ impl Stored {
             assignment: Assignment::offered(),
             plan: Vec::new(),
             gate_version: None,
+            offered_at: Some(service_now),
             permitted_at: None,
             start_by: None,
             cohorts: Vec::new(),
@@ -150,6 +153,7 @@ struct Row {
     expected_ubr: Option<i32>,
     permit_no: i32,
     gate_version: Option<i64>,
+    offered_at: Option<DateTime<Utc>>,
     permitted_at: Option<DateTime<Utc>>,
     start_by: Option<DateTime<Utc>>,
     suspicion: Option<String>,
@@ -200,6 +204,7 @@ impl TryFrom<Row> for Stored {
                 .transpose()?
                 .unwrap_or_default(),
             gate_version: row.gate_version,
+            offered_at: row.offered_at,
             permitted_at: row.permitted_at,
             start_by: row.start_by,
             cohorts: row.cohorts,
@@ -298,13 +303,15 @@ pub async fn add(conn: &mut PgConnection, new: &[&Stored]) -> anyhow::Result<()>
         return Ok(());
     }
     let r = Reported::of(new.iter().copied())?;
+    let offered: Vec<Option<DateTime<Utc>>> = each(new, |s| Ok(s.offered_at))?;
     sqlx::query!(
-        "INSERT INTO assignment (rollout_id, device_no, stage_id, state, step, code, suspicion, counted, not_ready, progress_at, due_at)
+        "INSERT INTO assignment (rollout_id, device_no, stage_id, state, step, code, suspicion, counted, not_ready, progress_at, due_at,
+                                 offered_at)
          SELECT * FROM UNNEST($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::smallint[], $6::int[], $7::text[],
-                              $8::smallint[], $9::text[], $10::timestamptz[], $11::timestamptz[])",
+                              $8::smallint[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])",
         &r.rollouts, &r.device_nos, &r.stages, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
         &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
-        &r.due_at as &[Option<DateTime<Utc>>],
+        &r.due_at as &[Option<DateTime<Utc>>], &offered as &[Option<DateTime<Utc>>],
     )
     .execute(conn)
     .await?;

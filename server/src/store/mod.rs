@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod freezes;
 pub mod gates;
 pub mod history;
+pub mod holds;
 pub mod levels;
 pub mod offers;
 pub mod people;

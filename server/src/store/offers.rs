@@ -4,6 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use engine::hold::{self, Hold};
+use engine::policy::RestartPolicy;
+use engine::ring::Subject;
 use engine::rollout::RolloutState;
 use serde_json::value::RawValue;
 use servicing::{Facts, Ledger, Sha256};
@@ -12,7 +15,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::assignments::{self, Stored};
-use super::sha256;
+use super::{holds, sha256};
 
 /// A rollout as far as a device's order needs it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,10 @@ pub struct Offer {
     pub open: bool,
     /// The stage is that of the device's ring.
     pub of_ring: bool,
+    /// How long its people may put the restart off.
+    pub restart: RestartPolicy,
+    /// Known issues and exclusions of the rollout.
+    pub holds: Vec<Hold>,
 }
 
 /// A device as far as its order needs it.
@@ -43,11 +50,27 @@ pub struct Standing {
     /// Rollouts that may concern it, the newest first: those whose stages it has begun, and those that are open for
     /// its ring.
     pub offers: Vec<Offer>,
+    /// Host name.
+    pub host_name: String,
     facts: Box<RawValue>,
     ledger: Box<RawValue>,
 }
 
 impl Standing {
+    /// The hold of an offer that the device is under.
+    ///
+    /// # Errors
+    /// When what is stored can not be read.
+    pub fn hold<'a>(&self, offer: &'a Offer) -> anyhow::Result<Option<&'a Hold>> {
+        if offer.holds.is_empty() {
+            return Ok(None);
+        }
+        let (facts, _) = self.inventory()?;
+        let host_name = &self.host_name;
+        let facts = &facts;
+        Ok(hold::on(&offer.holds, &Subject { facts, host_name }))
+    }
+
     /// What a plan is made from. Read out of its JSON only here: most orders need no plan.
     ///
     /// # Errors
@@ -72,6 +95,8 @@ struct Stage {
     listed: bool,
     digest: Sha256,
     state: RolloutState,
+    restart: RestartPolicy,
+    holds: Vec<Hold>,
 }
 
 impl Stage {
@@ -84,6 +109,8 @@ impl Stage {
             for_others: self.listed && !is_listed,
             open: self.open,
             of_ring: self.ring == ring,
+            restart: self.restart,
+            holds: self.holds.clone(),
         }
     }
 }
@@ -97,7 +124,7 @@ pub async fn standings(
     device_nos: &[i32],
 ) -> anyhow::Result<HashMap<i32, Standing>> {
     let devices = sqlx::query!(
-        r#"SELECT device_no, ring_id, inventory_digest, enrolled_at, facts AS "facts: Json<Box<RawValue>>",
+        r#"SELECT device_no, ring_id, host_name, inventory_digest, enrolled_at, facts AS "facts: Json<Box<RawValue>>",
                   ledger AS "ledger: Json<Box<RawValue>>"
            FROM device WHERE device_no = ANY($1)"#,
         device_nos,
@@ -138,6 +165,7 @@ pub async fn standings(
                 enrolled_at: device.enrolled_at,
                 offers: offers.collect(),
                 assignments,
+                host_name: device.host_name,
                 facts: device.facts.0,
                 ledger: device.ledger.0,
             };
@@ -157,24 +185,31 @@ async fn stages(
     begun: &[Uuid],
 ) -> anyhow::Result<Vec<Stage>> {
     let rows = sqlx::query!(
-        r#"SELECT s.id, s.ring_id, g.open, r.id AS rollout, r.scope = 'listed' AS "listed!", r.digest, r.state AS "state: Json<RolloutState>"
+        r#"SELECT s.id, s.ring_id, g.open, r.id AS rollout, r.track_id, r.scope = 'listed' AS "listed!", r.digest, r.state AS "state: Json<RolloutState>",
+                  s.policy -> 'restart' AS "restart: Json<RestartPolicy>"
            FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
            WHERE s.id = ANY($1) OR (s.ring_id = ANY($2) AND g.open) ORDER BY r.created_at DESC, r.id"#,
         begun,
         rings,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let holds = holds::on(conn, &distinct(rows.iter().map(|r| r.track_id))).await?;
     rows.into_iter()
         .map(|r| {
+            let digest = sha256(&r.digest)?;
+            let of_track = holds.iter().filter(|h| h.track == r.track_id);
+            let mine = of_track.filter(|h| h.concerns(r.rollout, digest));
             Ok(Stage {
                 id: r.id,
                 ring: r.ring_id,
                 open: r.open,
                 rollout: r.rollout,
                 listed: r.listed,
-                digest: sha256(&r.digest)?,
+                digest,
                 state: r.state.0,
+                restart: r.restart.map(|r| r.0).unwrap_or_default(),
+                holds: mine.map(|h| h.hold.clone()).collect(),
             })
         })
         .collect()

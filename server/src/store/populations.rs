@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use engine::hold::Held;
 use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -10,6 +11,12 @@ use super::count;
 
 /// Devices that the sequence is for.
 pub const TARGETED: &str = "targeted";
+
+/// What classes begin with whose devices a known issue holds; the hold's id follows. The sequence is for them.
+pub const HELD: &str = "held:";
+
+/// What classes begin with whose devices the rollout goes on without; the hold's id follows.
+pub const EXCLUDED: &str = "excluded:";
 
 /// Changes of a population by (rollout, ring, class), in the order in which rows are locked.
 pub type Changes = BTreeMap<(Uuid, Uuid, String), i64>;
@@ -156,11 +163,23 @@ pub async fn of_rollout(
         .collect())
 }
 
+/// Devices of a ring that the sequence is for, those that are held included.
+#[must_use]
+pub fn targeted(population: &BTreeMap<(Uuid, String), u64>, ring: Uuid) -> u64 {
+    let classes = population.iter().filter(|((of, _), _)| *of == ring);
+    classes
+        .filter(|((_, class), _)| class == TARGETED || class.starts_with(HELD))
+        .map(|(_, n)| n)
+        .sum()
+}
+
 /// How many devices a stage is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Concerned {
-    /// Devices of its ring that the sequence is for.
+    /// Devices of its ring that the sequence is for, those that are held included.
     pub targeted: u64,
+    /// Devices that known issues hold, the oldest issue first.
+    pub held: Vec<Held>,
     /// Those that say why they can not go on.
     pub not_ready: u64,
 }
@@ -174,25 +193,30 @@ pub async fn of_stages(
     rollout: Uuid,
 ) -> sqlx::Result<HashMap<Uuid, Concerned>> {
     let rows = sqlx::query!(
-        r#"SELECT s.id, p.n AS "targeted?",
+        r#"SELECT s.id, p.class AS "class?", p.n AS "n?", h.issue AS "issue?",
                   (SELECT sum(w.n)::bigint FROM standing w WHERE w.rollout_id = s.rollout_id AND w.stage_id = s.id AND w.waits) AS not_ready
-           FROM stage s LEFT JOIN population p ON p.rollout_id = s.rollout_id AND p.ring_id = s.ring_id AND p.class = $2
-           WHERE s.rollout_id = $1"#,
+           FROM stage s LEFT JOIN population p
+               ON p.rollout_id = s.rollout_id AND p.ring_id = s.ring_id AND p.n > 0 AND (p.class = $2 OR p.class LIKE $3)
+           LEFT JOIN device_hold h ON p.class = $4 || h.id::text
+           WHERE s.rollout_id = $1 ORDER BY h.added_at, h.id"#,
         rollout,
         TARGETED,
+        format!("{HELD}%"),
+        HELD,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let concerned = Concerned {
-                targeted: count(row.targeted.unwrap_or(0)),
-                not_ready: count(row.not_ready.unwrap_or(0)),
-            };
-            (row.id, concerned)
-        })
-        .collect())
+    let mut stages: HashMap<Uuid, Concerned> = HashMap::new();
+    for row in rows {
+        let stage = stages.entry(row.id).or_default();
+        stage.not_ready = count(row.not_ready.unwrap_or(0));
+        let devices = count(row.n.unwrap_or(0));
+        stage.targeted += devices;
+        if let Some(issue) = row.issue {
+            stage.held.push(Held { issue, devices });
+        }
+    }
+    Ok(stages)
 }
 
 /// A rollout whose population is kept.

@@ -1,10 +1,11 @@
 //! What limits the ring of a rollout that is open: the engine's own answer to a device that would ask now.
 
+use chrono::Offset;
 use engine::Snapshot;
 use engine::admission::{Admission, Asker, NotAdmitted, WaitReason, admit, grow};
 use engine::halt::HaltCause;
 use engine::ids::CohortId;
-use engine::policy::{Growth, Limits};
+use engine::policy::{Growth, Limits, WeekMinute};
 use engine::rollout::RolloutState;
 use engine::stage::StageState;
 use sqlx::PgConnection;
@@ -71,10 +72,11 @@ impl AdmissionLine {
         let Some(stage) = open else {
             return Ok(None);
         };
-        let day = snapshot
-            .service_now
-            .with_timezone(&stage.policy.time_zone)
-            .date_naive();
+        let there = snapshot.service_now.with_timezone(&stage.policy.time_zone);
+        let day = there.date_naive();
+        // Devices have their own time; that of the track stands for them.
+        let offset = there.offset().fix().local_minus_utc() / 60;
+        let local = WeekMinute::at(snapshot.service_now, offset);
         let gates = progress::gates(&mut *conn, rollout.id.0).await?;
         let gate = gates.iter().find(|gate| gate.stage_id == stage.id.0);
         let caps = gates::caps(conn, rollout.id.0).await?;
@@ -94,10 +96,10 @@ impl AdmissionLine {
             rollout.state,
             RolloutState::Active | RolloutState::Completed { .. }
         );
-        Ok(Some(Self::of(&stage.name, &admission, runs)))
+        Ok(Some(Self::of(&stage.name, &admission, local, runs)))
     }
 
-    fn of(ring: &str, admission: &Admission<'_>, runs: bool) -> Self {
+    fn of(ring: &str, admission: &Admission<'_>, local: WeekMinute, runs: bool) -> Self {
         let evidence = admission.evidence;
         let caps = grow(admission);
         let started = |id: &CohortId| match evidence.cohorts.get(id) {
@@ -121,7 +123,7 @@ impl AdmissionLine {
             cohorts: own().count() as u64,
             full: own().filter(|(id, cap)| started(id) >= **cap).count() as u64,
             ruling: if runs {
-                ask(admission)
+                ask(admission, local)
             } else {
                 Ruling::Stopped
             },
@@ -130,11 +132,12 @@ impl AdmissionLine {
 }
 
 /// Asks for a device of no cohort: what holds it back holds back every other one.
-fn ask(admission: &Admission<'_>) -> Ruling {
+fn ask(admission: &Admission<'_>, local: WeekMinute) -> Ruling {
     let anyone = Asker {
         device_no: 0,
         cohorts: Vec::new(),
         restart_in_s: 0,
+        local,
         rank: 0,
     };
     match admit(admission, &[anyone]) {
@@ -178,7 +181,7 @@ mod tests {
             today: started,
             freeze: None,
         };
-        AdmissionLine::of("Pilot", &admission, runs)
+        AdmissionLine::of("Pilot", &admission, WeekMinute::default(), runs)
     }
 
     #[test]
@@ -200,6 +203,15 @@ mod tests {
         assert_eq!(
             at_once,
             Ruling::Waits(WaitReason::DevicesAtOnce { limit: 1 })
+        );
+        let tuesdays = Limits {
+            window: "Tue 10:00-12:00".parse().ok(),
+            ..none
+        };
+        let closed = line(0, 0, tuesdays, true).ruling;
+        assert!(
+            matches!(&closed, Ruling::Waits(WaitReason::Window { opens_in_min, .. }) if *opens_in_min == 34 * 60),
+            "{closed:?}"
         );
         assert_eq!(line(0, 0, none, false).ruling, Ruling::Stopped);
     }

@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use engine::assignment::{Assignment, Suspicion};
+use engine::hold::{self, Hold, HoldKind};
 use engine::ids::RolloutId;
+use engine::ring::Subject;
 use engine::rollout::Scope;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use crate::fleet::Catalogue;
 use crate::store::assignments::{self, PlannedStep};
 use crate::store::devices::{Device, DeviceStatus};
-use crate::store::{events, populations, rollouts, seen, tracks};
+use crate::store::{events, holds, populations, rollouts, seen, tracks};
 
 /// Newest rollouts of which a page shows the device's assignment.
 const ASSIGNMENTS: usize = 50;
@@ -84,7 +86,7 @@ pub struct Place {
     pub ring_name: Option<String>,
     /// The stage's state, as a word.
     pub stage_state: Option<&'static str>,
-    /// How far it is, or `targeted`, `not_ready:<why>`, `complete`, `ahead`, `not_applicable:<why>`, `not_listed`.
+    /// How far it is, or `targeted`, `held`, `excluded`, `not_ready:<why>`, `complete`, `ahead`, `not_applicable:<why>`, `not_listed`.
     pub place: String,
     /// Why, where there is more to say.
     pub sentences: Vec<String>,
@@ -220,6 +222,7 @@ async fn places(
     begun: &[assignments::Stored],
 ) -> anyhow::Result<Vec<Place>> {
     let mut places = Vec::new();
+    let on = holds::on(&mut *conn, &[device.track_id]).await?;
     for id in rollouts::live(&mut *conn, Some(device.track_id)).await? {
         let Some(stored) = rollouts::by_id(&mut *conn, id).await? else {
             continue;
@@ -228,12 +231,18 @@ async fn places(
         let own = begun.iter().find(|a| a.rollout == id.0);
         let listed = stored.rollout.scope == Scope::Track
             || populations::is_listed(&mut *conn, id.0, device.device_no).await?;
+        let holds = holds::of_rollout(&on, id.0, stored.rollout.digest);
+        let hold = hold_on(&holds, device);
         let (place, sentences) = match (own, sequence.as_deref()) {
-            (Some(own), _) => (
-                word(&own.assignment).to_owned(),
-                own.not_ready.iter().cloned().collect(),
-            ),
-            (None, Some(sequence)) => not_begun(device, sequence, listed),
+            (Some(own), _) => {
+                let hold = hold.filter(|_| !own.assignment.started);
+                let held = hold.map(Hold::sentence).into_iter();
+                (
+                    word(&own.assignment).to_owned(),
+                    held.chain(own.not_ready.iter().cloned()).collect(),
+                )
+            }
+            (None, Some(sequence)) => not_begun(device, sequence, listed, hold),
             (None, None) => continue,
         };
         let stages = rollouts::stages(&mut *conn, id).await?;
@@ -253,11 +262,21 @@ async fn places(
     Ok(places)
 }
 
+/// The hold that a device is under.
+pub(super) fn hold_on<'a>(holds: &'a [Hold], device: &Device) -> Option<&'a Hold> {
+    let subject = Subject {
+        facts: &device.facts,
+        host_name: &device.identity.host_name,
+    };
+    hold::on(holds, &subject)
+}
+
 /// Where a device stands that has not begun, and why.
 pub(super) fn not_begun(
     device: &Device,
     sequence: &Sequence,
     listed: bool,
+    hold: Option<&Hold>,
 ) -> (String, Vec<String>) {
     let plain = |word: &str| (word.to_owned(), Vec::new());
     match device.status {
@@ -266,7 +285,15 @@ pub(super) fn not_begun(
         DeviceStatus::Admitted if !listed => return plain("not_listed"),
         DeviceStatus::Admitted => {}
     }
-    match plan(sequence, &device.facts, &device.ledger) {
+    let planned = plan(sequence, &device.facts, &device.ledger);
+    if let (Planned::Steps(_) | Planned::NotReady(..), Some(hold)) = (&planned, hold) {
+        let word = match hold.kind {
+            HoldKind::Safeguard => "held",
+            HoldKind::Exclusion => "excluded",
+        };
+        return (word.to_owned(), vec![hold.sentence()]);
+    }
+    match planned {
         Planned::Steps(_) => plain("targeted"),
         Planned::Complete => plain("complete"),
         Planned::Ahead => plain("ahead"),

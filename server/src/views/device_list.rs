@@ -1,6 +1,7 @@
 //! Devices that a query takes, and where each of them stands.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,14 +10,14 @@ use servicing::{Build, Facts, HResult, KbNumber};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::device::not_begun;
+use super::device::{hold_on, not_begun};
 use crate::error::OpError;
 use crate::fleet::{Catalogue, Picture};
 use crate::registry::class_of;
 use crate::store::devices::{
     self, Candidate, Device, DeviceQuery, Enough, Group, Heard, Hits, Platform, Search, Test,
 };
-use crate::store::{from_word, seen};
+use crate::store::{from_word, holds, seen};
 
 /// Where is looked, and as of when.
 pub struct Within<'a> {
@@ -230,6 +231,8 @@ pub async fn lines(
     let listed = devices::listed(&mut *conn, &rollouts, device_nos).await?;
     let progress = devices::progress(&mut *conn, &rollouts, device_nos).await?;
     let written = seen::newest(&mut *conn, device_nos).await?;
+    let tracks: BTreeSet<Uuid> = candidates.iter().map(|c| c.track).collect();
+    let on = holds::on(&mut *conn, &tracks.into_iter().collect::<Vec<_>>()).await?;
     let mut lines = Vec::new();
     for device in devices::by_nos(&mut *conn, device_nos).await? {
         let no = device.device_no;
@@ -252,9 +255,11 @@ pub async fn lines(
                     p.code,
                 ),
                 (None, Some(sequence)) => {
-                    let (word, why) = not_begun(&device, sequence, true);
-                    // What passes by itself, or is mended, does not change the class: it is targeted.
-                    let waits = word.starts_with("not_ready");
+                    let holds = holds::of_rollout(&on, candidate.rollout, candidate.digest);
+                    let hold = hold_on(&holds, &device);
+                    let (word, why) = not_begun(&device, sequence, true, hold);
+                    // What passes by itself, or is mended, or is decided otherwise does not change what the sequence is for.
+                    let waits = word.starts_with("not_ready") || hold.is_some();
                     (if waits { "targeted".to_owned() } else { word }, why, None)
                 }
                 (None, None) => (String::new(), Vec::new(), None),

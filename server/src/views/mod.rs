@@ -12,4 +12,4 @@ pub use admission::{AdmissionLine, Ruling};
 pub use device::{AssignmentLine, DevicePage, EventLine, Place};
 pub use progress::RolloutProgress;
 pub use request::RequestLine;
-pub use rollout::{CodeLine, RolloutLine, RolloutPage, StageLine};
+pub use rollout::{CodeLine, HoldLine, RolloutLine, RolloutPage, StageLine};

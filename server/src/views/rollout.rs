@@ -8,7 +8,7 @@ use engine::decide::Reason;
 use engine::evidence::Counts;
 use engine::gate::GateReport;
 use engine::halt::{HaltCause, HaltPolicy, Watch, watches};
-use engine::ids::{CohortId, PersonId, StageId};
+use engine::ids::{CohortId, HoldId, PersonId, StageId};
 use engine::policy::{Preset, StagePolicy};
 use engine::rollout::{RolloutState, Scope};
 use engine::stage::StageState;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::RequestLine;
 use crate::fleet::Catalogue;
 use crate::store::rollouts::{self, Stored, StoredStage};
-use crate::store::{assignments, count, evidence, populations, requests};
+use crate::store::{assignments, count, evidence, holds, populations, requests};
 
 /// Most lines of the halt table. Cohorts with failures come first: the others say nothing yet.
 const MOST_WATCHES: usize = 200;
@@ -113,7 +113,8 @@ pub struct StageLine {
     pub report: Option<GateReport>,
     /// What the evidence says.
     pub counts: Counts,
-    /// Devices of the ring by class: `targeted`, `complete`, `ahead`, `not_applicable:<why>`.
+    /// Devices of the ring by class: `targeted`, `complete`, `ahead`, `not_applicable:<why>`, `excluded`. Those that known
+    /// issues hold are targeted.
     pub population: BTreeMap<String, u64>,
     /// Devices by how far they are; those that were never offered it are in the population only.
     pub assignments: BTreeMap<String, u64>,
@@ -150,6 +151,16 @@ impl CodeLine {
     }
 }
 
+/// A known issue that holds devices of a rollout, or devices that it goes on without.
+#[derive(Debug, Serialize)]
+pub struct HoldLine {
+    /// As it was added.
+    #[serde(flatten)]
+    pub stored: holds::Stored,
+    /// Devices that the sequence is for and that have not started.
+    pub held: u64,
+}
+
 /// A rollout with everything people ask about it.
 #[derive(Debug, Serialize)]
 pub struct RolloutPage {
@@ -166,6 +177,8 @@ pub struct RolloutPage {
     pub population: BTreeMap<String, u64>,
     /// Devices by how far they are.
     pub assignments: BTreeMap<String, u64>,
+    /// Known issues and exclusions, the oldest first.
+    pub holds: Vec<HoldLine>,
     /// "4 of 496; brakes at 16, halts at 21", by stream and cohort.
     pub halt: Vec<Watch>,
     /// Baselines of the halt test.
@@ -187,6 +200,15 @@ impl RolloutPage {
         let baselines = stored.rollout.halt.clone();
         let seen = evidence::of_rollout(&mut *conn, id.0).await?;
         let mut by_ring = ByRing::read(&mut *conn, id.0).await?;
+        let on = holds::on(&mut *conn, &[stored.rollout.track.0]).await?;
+        let mine = on
+            .into_iter()
+            .filter(|h| h.concerns(id.0, stored.rollout.digest));
+        let held = mine.map(|stored| HoldLine {
+            held: by_ring.held.get(&stored.hold.id).copied().unwrap_or(0),
+            stored,
+        });
+        let held: Vec<HoldLine> = held.collect();
         let (population, assignments) = by_ring.totals();
         let mut stages = Vec::new();
         let rings = evidence::of_rings(&mut *conn, id.0).await?;
@@ -203,6 +225,7 @@ impl RolloutPage {
             counts: seen.all,
             population,
             assignments,
+            holds: held,
             halt: table(watches(&seen, &baselines)),
             baselines,
             codes: codes
@@ -225,13 +248,31 @@ fn table(mut watches: Vec<Watch>) -> Vec<Watch> {
 struct ByRing {
     population: BTreeMap<Uuid, BTreeMap<String, u64>>,
     assignments: BTreeMap<Uuid, BTreeMap<String, u64>>,
+    held: BTreeMap<HoldId, u64>,
 }
 
 impl ByRing {
     async fn read(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Result<Self> {
         let mut population: BTreeMap<Uuid, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut held: BTreeMap<HoldId, u64> = BTreeMap::new();
         for ((ring, class), n) in populations::of_rollout(&mut *conn, rollout).await? {
-            population.entry(ring).or_default().insert(class, n);
+            let under = [
+                (populations::HELD, populations::TARGETED),
+                (populations::EXCLUDED, "excluded"),
+            ];
+            let hold = under.iter().find_map(|(prefix, shown)| {
+                let id = class.strip_prefix(prefix)?.parse().ok()?;
+                Some((HoldId(id), (*shown).to_owned()))
+            });
+            let class = match hold {
+                None => class,
+                Some((id, shown)) => {
+                    *held.entry(id).or_default() += n;
+                    shown
+                }
+            };
+            let ring = population.entry(ring).or_default();
+            *ring.entry(class).or_default() += n;
         }
         let mut assignments: BTreeMap<Uuid, BTreeMap<String, u64>> = BTreeMap::new();
         for (stage, state, n) in assignments::by_state(conn, rollout).await? {
@@ -243,6 +284,7 @@ impl ByRing {
         Ok(Self {
             population,
             assignments,
+            held,
         })
     }
 

@@ -87,6 +87,14 @@ pub const PAGES: &[Route] = &[
         REASON,
         409,
     ),
+    route("GET /rollouts/{rollout}/exclude", ADMIN, Track, "", 200),
+    route(
+        "POST /rollouts/{rollout}/exclude",
+        ADMIN,
+        Track,
+        "devices=modle:x&reason=because",
+        422,
+    ),
     // Overview
     route("GET /overview", VIEWER, Nobody, "", 200),
     // One rollout, and a new one
@@ -195,6 +203,20 @@ pub const PAGES: &[Route] = &[
     ),
     route(
         "POST /tracks/{track}/freezes/{nobody}/lift",
+        ADMIN,
+        Track,
+        "",
+        404,
+    ),
+    route(
+        "POST /tracks/{track}/holds",
+        OPERATOR,
+        Track,
+        "devices=tag:x&issue=because&expires=2020-01-01T00:00",
+        422,
+    ),
+    route(
+        "POST /tracks/{track}/holds/{nobody}/end",
         ADMIN,
         Track,
         "",

@@ -122,6 +122,14 @@ async fn policies_stay_in_their_ranges() {
             json!(100.1),
             "limits.percent_per_day",
         ),
+        ("/limits/window", json!("at night"), "limits.window"),
+        (
+            "/restart/deadline_hours",
+            json!(721),
+            "restart.deadline_hours",
+        ),
+        ("/restart/grace_hours", json!(1), "restart.grace_hours"),
+        ("/limits/window", json!("Mon 22:00-22:10"), "limits.window"),
         ("/time_zone", json!("Mars/Olympus"), "time_zone"),
     ];
     let new = |policies: Value| json!({ "sequence": sequence, "track": lab.track, "preset": "standard", "policies": policies });

@@ -39,8 +39,11 @@ impl Platform for SimulatedDevice {
                 };
                 self.work = at_once(Input::Read(Box::new(reading)));
             }
-            Action::Agree { deadline_s, .. } => {
-                let agreement = self.ask_people(*deadline_s);
+            Action::Agree {
+                deadline_s,
+                grace_s,
+            } => {
+                let agreement = self.ask_people(*deadline_s, *grace_s);
                 self.work = Some((self.now, Work::Answer(Input::Agreed(agreement))));
             }
             Action::Install { step, target, .. } => self.install(step, *target),

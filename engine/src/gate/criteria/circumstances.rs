@@ -6,7 +6,9 @@ use super::{Reading, Soaked, line, pass_if, wait_unless};
 use crate::decide::Snapshot;
 use crate::gate::{Criterion, CriterionReport, Verdict, working_end, working_time};
 use crate::halt::ALL_DEVICES;
+use crate::hold::Held;
 use crate::rollout::RolloutState;
+use crate::stage::Stage;
 use crate::words;
 
 /// So many unusable machines of one cohort are no chance.
@@ -174,12 +176,13 @@ impl Reading<'_> {
 
     /// No known issue that holds devices of the ring, and old enough.
     pub(in crate::gate) fn known_issues(&self) -> CriterionReport {
-        let blocks = opening_blocks(self.snapshot, self.stage.policy.minimum_age_days, self.now);
+        let days = self.stage.policy.minimum_age_days;
+        let blocks = opening_blocks(self.snapshot, self.stage, days, self.now);
         let sentence = match blocks.as_slice() {
             [] => "No known issue holds this ring.".to_owned(),
             blocks => blocks.join(" "),
         };
-        let open = self.snapshot.blocking_issues.len() as u64;
+        let open = self.stage.held.len() as u64;
         line(
             Criterion::KnownIssues,
             pass_if(blocks.is_empty()),
@@ -190,17 +193,15 @@ impl Reading<'_> {
     }
 }
 
-/// What keeps a sequence from any device at the moment: known issues, and its age.
+/// What keeps a ring from opening and from passing at the moment: known issues that hold devices of it, and the age of the
+/// sequence.
 pub(crate) fn opening_blocks(
     snapshot: &Snapshot,
+    stage: &Stage,
     minimum_age_days: u32,
     now: DateTime<Utc>,
 ) -> Vec<String> {
-    let mut blocks: Vec<String> = snapshot
-        .blocking_issues
-        .iter()
-        .map(|issue| format!("Known issue: {issue}."))
-        .collect();
+    let mut blocks: Vec<String> = stage.held.iter().map(Held::sentence).collect();
     if minimum_age_days > 0 {
         let need = Duration::days(i64::from(minimum_age_days));
         match snapshot.released_at {

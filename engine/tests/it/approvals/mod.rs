@@ -96,9 +96,9 @@ fn a_no_pauses_the_rollout_until_a_person_resumes_it() {
 #[test]
 fn a_known_issue_that_came_up_meanwhile_stands_against_the_last_yes() {
     let mut lab = limited();
-    lab.snapshot.blocking_issues = vec!["BitLocker recovery".to_owned()];
+    lab.hold(2, "BitLocker recovery", 1);
     assert_eq!(lab.approve(ANN).unwrap_err().code, "blocked");
-    lab.snapshot.blocking_issues.clear();
+    lab.snapshot.stages[2].held.clear();
     assert!(lab.approve(ANN).is_ok());
 }
 

@@ -193,16 +193,16 @@ fn a_known_issue_and_a_minimum_age_keep_a_ring_closed() {
     let mut lab = Lab::new();
     lab.snapshot.stages[0].policy.minimum_age_days = 3;
     lab.snapshot.released_at = Some(lab.snapshot.service_now - Duration::days(2));
-    lab.snapshot.blocking_issues = vec!["VPN clients lose their route".to_owned()];
+    lab.hold(0, "VPN clients lose their route", 2);
     lab.submit();
     assert!(lab.settle().is_empty());
     insta::assert_snapshot!(lab.why(), @r"
-    known_issues: Test waits. Known issue: VPN clients lose their route.
+    known_issues: Test waits. Known issue: VPN clients lose their route. It holds 2 devices of the ring.
     known_issues: Test waits. Released 2 d ago; 3 d are asked for.
     ");
     lab.wait(24);
     assert!(lab.settle().is_empty());
-    lab.snapshot.blocking_issues.clear();
+    lab.snapshot.stages[0].held.clear();
     assert_eq!(lab.settle(), ["stage_opened"]);
 }
 

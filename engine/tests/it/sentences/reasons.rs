@@ -61,10 +61,10 @@ fn why_an_active_rollout_waits() {
     next.snapshot.stages[0].policy.approvals = 0;
     next.snapshot.released_at = Some(next.snapshot.service_now - Duration::hours(30));
     next.snapshot.stages[0].policy.minimum_age_days = 3;
-    next.snapshot.blocking_issues = vec!["BitLocker asks for its key on Latitude 7450".to_owned()];
+    next.hold(0, "BitLocker asks for its key on Latitude 7450", 12);
     lines(&mut table, &next);
     next.snapshot.released_at = None;
-    next.snapshot.blocking_issues.clear();
+    next.snapshot.stages[0].held.clear();
     lines(&mut table, &next);
 
     let mut opened = Lab::started();

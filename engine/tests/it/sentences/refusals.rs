@@ -135,7 +135,7 @@ fn what_is_refused() {
     refuse("approve what is void", lab.act(approval));
     let mut young = Lab::with_passed(2);
     let approval = yes(&young, ANN);
-    young.snapshot.blocking_issues = vec!["BitLocker asks for its key".to_owned()];
+    young.hold(2, "BitLocker asks for its key", 1);
     refuse("approve while an issue holds", young.act(approval));
     let mut late = asked();
     late.wait(24 * 8);

@@ -36,6 +36,10 @@ fn why_a_request_is_void_a_rollout_halts_and_a_device_waits() {
         WaitReason::DevicesAtOnce { limit: 60 },
         WaitReason::DevicesAtOnce { limit: 1 },
         WaitReason::PerDay { limit: 172 },
+        WaitReason::Window {
+            window: "Mon-Fri 22:00-05:00".parse().unwrap(),
+            opens_in_min: 90,
+        },
     ] {
         table.add("wait", &reason.sentence(Some("Latitude 7450")));
     }

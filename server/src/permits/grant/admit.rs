@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
-use engine::admission::{Admission, Admitted, Asker, Freeze, WaitReason, admit};
+use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
 use engine::assignment::Deadlines;
 use engine::halt::assess;
 use engine::ids::CohortId;
@@ -16,6 +16,12 @@ use crate::store::rollouts::StoredStage;
 
 /// Decides the asks of one rollout.
 use super::{Candidate, Round};
+
+/// Seconds over which those that wait for the same window come again.
+const SPREAD_S: u32 = 600;
+
+/// Nobody is sent away for longer: clocks and offsets of devices change.
+const LONGEST_WAIT_S: u32 = 6 * 3600;
 
 impl Round<'_> {
     /// Lets candidates in, stage by stage; true where the evidence says halt.
@@ -38,8 +44,9 @@ impl Round<'_> {
             });
         // A device whose permit lapsed has its place already: it counts once.
         for candidate in again {
-            match self.freeze.as_ref().map(Freeze::sentence) {
-                Some(why) => self.wait(candidate.asker.device_no, why),
+            let device_no = candidate.asker.device_no;
+            match self.closed_to(&candidate)? {
+                Some(reason) => self.wait_for(device_no, &reason),
                 None => self.permit(candidate)?,
             }
         }
@@ -51,8 +58,7 @@ impl Round<'_> {
             let askers: Vec<Asker> = candidates.iter().map(|c| c.asker.clone()).collect();
             let outcome = self.ask_engine(stage, &askers)?;
             for (device_no, reason) in &outcome.waiting {
-                let why = self.explain(reason);
-                self.wait(*device_no, why);
+                self.wait_for(*device_no, reason);
             }
             self.new_caps.extend(outcome.caps);
             let granted: HashSet<i32> = outcome.granted.into_iter().collect();
@@ -72,7 +78,32 @@ impl Round<'_> {
             .insert(device_no, Answer::Wait { retry_after_s, why });
     }
 
+    /// With a window, until it opens: spread over some minutes, since a whole time zone waits for the same one.
+    fn wait_for(&mut self, device_no: i32, reason: &WaitReason) {
+        let why = self.explain(reason);
+        let mut retry_after_s = self.shared.retry_after_s;
+        if let WaitReason::Window { opens_in_min, .. } = reason {
+            let spread = device_no.unsigned_abs() % SPREAD_S;
+            let wait = (u32::from(*opens_in_min) * 60 + spread).min(LONGEST_WAIT_S);
+            retry_after_s = retry_after_s.max(wait);
+        }
+        self.answers
+            .insert(device_no, Answer::Wait { retry_after_s, why });
+    }
+
+    /// What holds back also a device that has its place: a freeze, and the window.
+    fn closed_to(&self, candidate: &Candidate) -> anyhow::Result<Option<WaitReason>> {
+        let admission = self.admission(candidate.stage)?;
+        Ok(admission.closed_to(&candidate.asker))
+    }
+
     fn ask_engine(&self, stage: Uuid, askers: &[Asker]) -> anyhow::Result<Admitted> {
+        let admission = self.admission(stage)?;
+        // The evidence was assessed before: nothing was started since but what this transaction starts.
+        admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))
+    }
+
+    fn admission(&self, stage: Uuid) -> anyhow::Result<Admission<'_>> {
         let of = self
             .stages
             .iter()
@@ -82,24 +113,18 @@ impl Round<'_> {
         let counts = self.stage_counts.get(&stage).copied().unwrap_or_default();
         let already = u64::try_from(self.granted_per_stage.get(&stage).copied().unwrap_or(0))?;
         let today = self.today(of);
-        let admission = Admission {
+        Ok(Admission {
             evidence: &self.evidence,
             caps: &self.caps,
             growth: of.policy.growth,
             limits: of.policy.limits,
-            ring_size: self
-                .populations
-                .get(&(of.ring_id, populations::TARGETED.to_owned()))
-                .copied()
-                .unwrap_or(0),
+            ring_size: populations::targeted(&self.populations, of.ring_id),
             cleared: &self.rollout.rollout.cleared,
             halt: &self.rollout.rollout.halt,
             unresolved: counts.started.saturating_sub(counts.resolved) + already,
             today: gate.granted_on(today) + already,
             freeze: self.freeze.as_ref(),
-        };
-        // The evidence was assessed before: nothing was started since but what this transaction starts.
-        admit(&admission, askers).map_err(|no| anyhow::anyhow!("not admitted after all: {no:?}"))
+        })
     }
 
     /// The calendar day of a stage's zone, on the service clock.

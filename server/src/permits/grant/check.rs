@@ -2,7 +2,10 @@
 
 use engine::admission::Asker;
 use engine::assignment::State;
+use engine::hold::{self, Hold, HoldKind};
 use engine::ids::CohortId;
+use engine::policy::WeekMinute;
+use engine::ring::Subject;
 use engine::rollout::{RolloutState, Scope};
 use servicing::Planned;
 
@@ -66,6 +69,13 @@ impl Round<'_> {
         if !self.gate(stage).is_some_and(|g| g.open) {
             return Err(self.closed());
         }
+        let Some((planned, facts)) = self.plans.of(device) else {
+            return Err(self.moving());
+        };
+        let host_name = &device.host_name;
+        if let Some(hold) = hold::on(&self.holds, &Subject { facts, host_name }) {
+            return Err(self.held(hold));
+        }
         let Some(existing) = existing else {
             return Err(refused(
                 "not_ready",
@@ -93,8 +103,7 @@ impl Round<'_> {
             }
             _ => return Err(refused("started", "The installation has begun already.")),
         }
-        let planned = self.plans.of(device);
-        let (steps, target) = match planned.ok_or_else(|| self.moving())? {
+        let (steps, target) = match planned {
             Planned::Steps(plan) => (&plan.steps, plan.target),
             Planned::NotReady(_, why) => {
                 let why = why
@@ -124,7 +133,9 @@ impl Round<'_> {
             })
             .collect();
         let cohorts = self.cohorts_of(device);
+        let local = WeekMinute::at(self.now, facts.utc_offset_minutes);
         let asker = Asker {
+            local,
             device_no: ask.device_no,
             cohorts: cohorts.iter().map(|c| CohortId(*c)).collect(),
             restart_in_s: ask.restart_in_s,
@@ -144,6 +155,17 @@ impl Round<'_> {
         Answer::Wait {
             retry_after_s: self.shared.retry_after_s,
             why: "The device's inventory is just being stored.".into(),
+        }
+    }
+
+    /// A known issue ends one day; a device that was left out is not asked for any more.
+    fn held(&self, hold: &Hold) -> Answer {
+        match hold.kind {
+            HoldKind::Safeguard => Answer::Wait {
+                retry_after_s: self.shared.retry_after_s,
+                why: hold.sentence(),
+            },
+            HoldKind::Exclusion => refused("excluded", &hold.sentence()),
         }
     }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::admission::{Asker, Freeze};
+use engine::hold::Hold;
 use engine::ids::{CohortId, RolloutId};
 use servicing::Build;
 use sqlx::PgConnection;
@@ -21,7 +22,7 @@ use crate::store::assignments::{self, PlannedStep, Stored};
 use crate::store::devices::{self, Applicant};
 use crate::store::gates::{self, Gate};
 use crate::store::rollouts::{self, StoredStage};
-use crate::store::{self, evidence, freezes, populations};
+use crate::store::{self, evidence, freezes, holds, populations};
 use plans::Plans;
 
 /// What came of a batch.
@@ -137,6 +138,7 @@ struct Round<'a> {
     now: DateTime<Utc>,
     service_now: DateTime<Utc>,
     freeze: Option<Freeze>,
+    holds: Vec<Hold>,
     candidates: Vec<Candidate>,
     asked: HashSet<i32>,
     answers: HashMap<i32, Answer>,
@@ -198,6 +200,8 @@ impl<'a> Round<'a> {
             .renew(&mut *conn, &sequence, applicants.iter())
             .await?;
         let now = shared.clock.now();
+        let holds = holds::on(&mut *conn, &[rollout.rollout.track.0]).await?;
+        let holds = holds::of_rollout(&holds, id, rollout.rollout.digest);
         let moment = freezes::moment(&mut *conn, rollout.rollout.track.0, now).await?;
         Ok(Some(Self {
             shared,
@@ -219,6 +223,7 @@ impl<'a> Round<'a> {
             now,
             service_now: moment.service_now,
             freeze: moment.freeze,
+            holds,
             rollout,
             candidates: Vec::new(),
             asked: HashSet::new(),

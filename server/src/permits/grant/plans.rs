@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use engine::ids::RolloutId;
-use servicing::{Planned, Sequence};
+use servicing::{Facts, Planned, Sequence};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use crate::store::rollouts;
 /// A plan, and the inventory that it was made from.
 struct Made {
     inventory_digest: Vec<u8>,
+    facts: Facts,
     planned: Planned,
 }
 
@@ -56,10 +57,11 @@ impl Plans {
         self.make(conn, sequence, &device_nos).await
     }
 
-    /// The plan of a device with the inventory that it has now.
-    pub(super) fn of(&self, device: &Applicant) -> Option<&Planned> {
+    /// The plan of a device with the inventory that it has now, and its facts.
+    pub(super) fn of(&self, device: &Applicant) -> Option<(&Planned, &Facts)> {
         let made = self.0.get(&device.device_no)?;
-        (made.inventory_digest == device.inventory_digest).then_some(&made.planned)
+        let is_current = made.inventory_digest == device.inventory_digest;
+        is_current.then_some((&made.planned, &made.facts))
     }
 
     async fn make(
@@ -72,6 +74,7 @@ impl Plans {
             let made = Made {
                 planned: servicing::plan(sequence, &inventory.facts, &inventory.ledger),
                 inventory_digest: inventory.digest,
+                facts: inventory.facts,
             };
             self.0.insert(inventory.device_no, made);
         }

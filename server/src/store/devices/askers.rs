@@ -27,6 +27,8 @@ pub struct Applicant {
     pub generation: i32,
     /// Cohorts: model, BIOS, architecture, build, edition.
     pub cohorts: Vec<i16>,
+    /// Host name.
+    pub host_name: String,
     /// SHA-256 of its inventory: a plan that was made from this one is good.
     pub inventory_digest: Vec<u8>,
 }
@@ -53,7 +55,7 @@ pub async fn applicants(
     device_nos: &[i32],
 ) -> anyhow::Result<Vec<Applicant>> {
     let rows = sqlx::query!(
-        "SELECT device_no, id, track_id, ring_id, status, clone_suspected, generation, cohorts, inventory_digest
+        "SELECT device_no, id, track_id, ring_id, status, clone_suspected, generation, cohorts, host_name, inventory_digest
          FROM device WHERE device_no = ANY($1)",
         device_nos,
     )
@@ -70,6 +72,7 @@ pub async fn applicants(
                 clone_suspected: r.clone_suspected,
                 generation: r.generation,
                 cohorts: r.cohorts,
+                host_name: r.host_name,
                 inventory_digest: r.inventory_digest,
             })
         })

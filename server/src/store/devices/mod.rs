@@ -25,4 +25,4 @@ pub use registry::{
 pub use search::{Group, Heard, Search};
 pub use sketches::{Sketch, each_sketch, sketches, unfinished};
 pub use summary::{Summary, summaries};
-pub use walk::{Enough, Hits, hits};
+pub use walk::{Enough, Hits, hits, matching};

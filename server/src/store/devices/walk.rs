@@ -4,8 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use engine::ring::Query;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use super::query::DeviceQuery;
 use super::registry::highest_no;
 use super::search::{Prepared, Search};
 use crate::store::seen;
@@ -101,6 +104,28 @@ pub async fn hits(
     }
     hits.next = Some(from).filter(|from| *from < last);
     Ok(hits)
+}
+
+/// Numbers of all devices of a track that the query of a ring or a hold takes, ascending, however many. In a transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn matching(
+    conn: &mut PgConnection,
+    track: Uuid,
+    query: &Query,
+) -> anyhow::Result<Vec<i32>> {
+    let query = DeviceQuery::parse(&query.to_string())?;
+    let search = Search {
+        query: &query,
+        tracks: Some(&[track]),
+        heard: None,
+        candidates: Vec::new(),
+        groups: Vec::new(),
+    };
+    let prepared = Prepared::of(&mut *conn, &search).await?;
+    let all = (0, i32::MAX, i64::MAX);
+    Ok(prepared.within(conn, None, all).await?.0)
 }
 
 /// Numbers of a stretch whose last contact is as the query asks; none where it does not ask.

@@ -91,8 +91,13 @@ fn after(next: Option<&StageLine>) -> String {
 }
 
 fn classes(stage: &StageLine, terms: &dyn Fn(&str) -> Vec<String>) -> Vec<Class> {
+    // No query finds those that are left out.
+    let tally = |word: &str, n: u64| match word {
+        "excluded" => Tally::plain(n),
+        word => Tally::found(n, &terms(word)),
+    };
     let class = |(word, n): (&String, &u64)| Class {
-        devices: Tally::found(*n, &terms(word)).said(devices(*n)),
+        devices: tally(word, *n).said(devices(*n)),
         words: class_words(word),
         detail: String::new(),
         targeted: word == "targeted",
@@ -132,6 +137,9 @@ fn pace(policy: &StagePolicy, targeted: u64) -> String {
     if let Some(share) = policy.limits.percent_per_day {
         let n = share.of(targeted).max(1);
         limits.push(format!("at most {} ({}) a day", limit(share.0), number(n)));
+    }
+    if let Some(window) = policy.limits.window {
+        limits.push(format!("only {window} of each device's time"));
     }
     let growth = match policy.growth {
         Growth::Standard => "each generation twice as large once 95 % of the one before are fine",
@@ -173,6 +181,21 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
                 .percent_per_day
                 .map_or_else(none_set, |p| format!("{} of the ring", limit(p.0))),
         ),
+        (
+            "Restart",
+            match (policy.restart.deadline_hours, policy.restart.grace_hours) {
+                (None, _) => "people put it off as long as they like".to_owned(),
+                (Some(deadline), 0) => format!("within {deadline} h"),
+                (Some(deadline), grace) => format!("within {deadline} h, and {grace} h of grace"),
+            },
+        ),
+        (
+            "Window",
+            policy.limits.window.map_or_else(
+                || "at any time".to_owned(),
+                |window| format!("{window}, in the time of each device"),
+            ),
+        ),
     ]
 }
 
@@ -193,6 +216,7 @@ mod tests {
         policy.limits = Limits {
             devices_at_once: Some(200),
             percent_per_day: Some(Percent(25.0)),
+            ..Limits::default()
         };
         let said = pace(&policy, 1840);
         assert!(

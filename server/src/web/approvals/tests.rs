@@ -53,6 +53,7 @@ fn stage(id: u128, name: &str, place: usize, state: StageState, counts: Counts) 
         counts,
         targeted: if place == 3 { 1840 } else { 424 },
         not_ready: 0,
+        held: Vec::new(),
         worst_severe: 0,
         oobe: None,
         telemetry: TelemetryHealth {
@@ -175,7 +176,6 @@ impl Lab {
             requests: Vec::new(),
             withdrawn: None,
             released_at: None,
-            blocking_issues: Vec::new(),
             freeze: None,
             people: [
                 (ANNA, may(true, false)),
@@ -289,6 +289,7 @@ impl Lab {
                 counts: self.snapshot.evidence.all,
                 population: BTreeMap::new(),
                 assignments: [("succeeded".to_owned(), 480)].into(),
+                holds: Vec::new(),
                 halt: Vec::new(),
                 baselines: rollout.halt.clone(),
                 codes: vec![CodeLine {
@@ -327,6 +328,7 @@ fn the_second_of_two_sees_what_got_worse_and_is_asked_for_the_password() {
     lab.line.frozen.policy.limits = Limits {
         devices_at_once: Some(200),
         percent_per_day: Some(Percent(25.0)),
+        window: Some("Mon-Fri 22:00-05:00".parse().unwrap()),
     };
     lab.snapshot.stages[1].policy = lab.line.frozen.policy;
     insta::assert_snapshot!(main_of(&lab.page_for(ANNA, true, false)));

@@ -49,6 +49,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("devices_expected", "expects devices on"),
     ("freeze_added", "added a change freeze on"),
     ("freeze_lifted", "lifted a change freeze on"),
+    ("hold_added", "added a known issue on"),
+    ("hold_ended", "ended a known issue on"),
     ("enrolment_token_added", "made an enrolment token for"),
     ("enrolment_token_revoked", "revoked an enrolment token for"),
     ("device_enrolled", "enrolled"),
@@ -87,6 +89,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("superseded", "ended"),
     ("withdrawn", "stopped"),
     ("completed", "completed"),
+    ("devices_excluded", "left devices out of"),
+    ("exclusion_ended", "took devices back into"),
 ];
 
 /// What an action is called where it is chosen: `Roles set`.
@@ -210,6 +214,10 @@ fn more(entry: &Stored) -> String {
         "enrolment_token_added" => format!(", with {}.", count(number("uses"), "use")),
         "token_added" => quoted(text("name")),
         "roles_set" | "roles_granted" => format!(": {}.", count(listed("roles"), "role")),
+        "hold_added" | "hold_ended" | "devices_excluded" | "exclusion_ended" => {
+            let said = ended(text("reason"));
+            format!(": {said} Devices: {}", text("devices"))
+        }
         "sequence_withdrawn" | "freeze_added" | "freeze_lifted" => {
             format!(": {}", ended(text("reason")))
         }

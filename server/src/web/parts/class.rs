@@ -29,6 +29,7 @@ pub fn class_words(class: &str) -> &'static str {
         "not_applicable:observed_only" => {
             "can not be offered it: Windows Update installs it during setup"
         }
+        "excluded" => "are left out of the rollout",
         "not_listed" => "are not affected by the withdrawn sequence",
         "awaiting_approval" => "wait to be admitted",
         "revoked" => "are revoked",

@@ -212,6 +212,8 @@ impl State {
             "installed_elsewhere" => Self::quiet(Tone::Mute, Icon::OkRing, "Installed elsewhere"),
             "complete" => Self::quiet(Tone::Ok, Icon::OkRing, "Complete"),
             "ahead" => Self::quiet(Tone::Ok, Icon::OkRing, "Ahead"),
+            "held" => Self::loud(Tone::Wait, Icon::Pause, "Held"),
+            "excluded" => Self::quiet(Tone::Mute, Icon::Off, "Left out"),
             "not_listed" => Self::quiet(Tone::Mute, Icon::Off, "Not listed"),
             "admitted" => Self::quiet(Tone::Ok, Icon::OkRing, "Admitted"),
             "awaiting_approval" => Self::loud(Tone::Ask, Icon::Person, "Awaiting approval"),

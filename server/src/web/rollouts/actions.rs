@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{Admin, As, Operator, Right};
+use crate::auth::{Admin, As, Caller, Operator, Right};
 use crate::error::OpError;
 use crate::http::{At, Failure, Why};
 use crate::store::{assignments, count, rollouts, tracks};
@@ -140,6 +140,69 @@ impl Action {
     }
 }
 
+/// A rollout as its pages that ask call it, for someone who has the right over it.
+pub(super) struct Named {
+    id: Uuid,
+    kb: String,
+    track: Option<tracks::Track>,
+    person: Caller,
+    /// Who acts.
+    pub(super) by: PersonId,
+}
+
+impl Named {
+    pub(super) async fn read<R: Right>(
+        app: &App,
+        caller: As<R>,
+        id: Uuid,
+    ) -> Result<Self, Failure> {
+        let person = caller.caller().clone();
+        let mut conn = app.pool.acquire().await?;
+        let missing = OpError::NotFound { what: "rollout" };
+        let stored = rollouts::by_id(&mut conn, RolloutId(id)).await?;
+        let stored = stored.ok_or(missing)?;
+        let on = caller.over("rollout", stored.rollout.track.0)?;
+        let line = RolloutLine::read(&mut conn, &app.catalogue, stored).await?;
+        Ok(Self {
+            id,
+            kb: line.kb.map_or_else(|| "it".to_owned(), |kb| kb.to_string()),
+            track: tracks::by_id(&mut conn, on.track()).await?,
+            person,
+            by: on.person(),
+        })
+    }
+
+    /// `Halt KB5086672 on Production?`
+    pub(super) fn heading(&self, question: &str) -> String {
+        format!("{question} {} on {}?", self.kb, self.track_name())
+    }
+
+    fn track_name(&self) -> &str {
+        self.track.as_ref().map_or("", |t| t.name.as_str())
+    }
+
+    pub(super) fn crumbs(&self) -> Vec<Link> {
+        vec![
+            Link::new("Rollouts", "/rollouts"),
+            Link::new(
+                format!("{}, {}", self.kb, self.track_name()),
+                format!("/rollouts/{}", self.id),
+            ),
+        ]
+    }
+
+    pub(super) async fn frame(
+        &self,
+        app: &App,
+        heading: &str,
+        here: &str,
+    ) -> Result<Frame, Failure> {
+        let zone = self.track.as_ref().map(|t| t.time_zone);
+        let (person, nav) = (&self.person, Nav::Rollouts);
+        Frame::read(app, person, nav, heading, here, zone).await
+    }
+}
+
 /// The page that asks, for someone who has the right over the rollout.
 async fn page<R: Right>(
     app: &App,
@@ -149,14 +212,8 @@ async fn page<R: Right>(
     typed: String,
     mistakes: Mistakes,
 ) -> Result<Confirm, Failure> {
-    let person = caller.caller().clone();
+    let named = Named::read(app, caller, id).await?;
     let mut conn = app.pool.acquire().await?;
-    let missing = OpError::NotFound { what: "rollout" };
-    let stored = rollouts::by_id(&mut conn, RolloutId(id)).await?;
-    let stored = stored.ok_or(missing)?;
-    let track = caller.over("rollout", stored.rollout.track.0)?.track();
-    let line = RolloutLine::read(&mut conn, &app.catalogue, stored).await?;
-    let track = tracks::by_id(&mut conn, track).await?;
     let (mut moving, mut done) = (0, 0);
     for (_, state, n) in assignments::by_state(&mut conn, id).await? {
         match state.as_str() {
@@ -166,19 +223,12 @@ async fn page<R: Right>(
         }
     }
     drop(conn);
-    let kb = line.kb.map_or_else(|| "it".to_owned(), |kb| kb.to_string());
-    let name = track.as_ref().map(|t| t.name.as_str()).unwrap_or_default();
     let (question, button) = action.words();
-    let heading = format!("{question} {kb} on {name}?");
+    let heading = named.heading(question);
     let here = format!("/rollouts/{id}/{}", action.path());
-    let zone = track.as_ref().map(|t| t.time_zone);
-    let frame = Frame::read(app, &person, Nav::Rollouts, &heading, &here, zone).await?;
     Ok(Confirm {
-        frame,
-        crumbs: vec![
-            Link::new("Rollouts", "/rollouts"),
-            Link::new(format!("{kb}, {name}"), format!("/rollouts/{id}")),
-        ],
+        frame: named.frame(app, &heading, &here).await?,
+        crumbs: named.crumbs(),
         heading,
         touches: action.touches(count(moving), count(done)),
         action: here,

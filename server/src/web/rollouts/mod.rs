@@ -1,6 +1,7 @@
 //! `/rollouts`: the list, a new one, one rollout, and what people do to it.
 
 mod actions;
+mod exclude;
 mod forecast;
 mod list;
 mod new;
@@ -18,4 +19,5 @@ pub fn router() -> Router<App> {
         .merge(page::router())
         .merge(forecast::router())
         .merge(actions::router())
+        .merge(exclude::router())
 }

@@ -110,10 +110,10 @@ impl TypedFreeze {
     }
 }
 
-const TIME: &str = "a day and a time that there is in the zone of the track";
+pub(super) const TIME: &str = "a day and a time that there is in the zone of the track";
 
 /// What a browser sends of a day and a time. Where clocks go back and a time is twice, the first of the two.
-fn moment(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
+pub(super) fn moment(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
     let local = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;

@@ -2,6 +2,7 @@
 
 mod draft;
 mod freezes;
+mod holds;
 mod list;
 mod new;
 mod page;
@@ -23,6 +24,7 @@ pub fn router() -> Router<App> {
         .merge(page::router())
         .merge(rings::router())
         .merge(freezes::router())
+        .merge(holds::router())
 }
 
 /// How devices come into a ring, in words; a query stands behind them.

@@ -14,16 +14,19 @@ use uuid::Uuid;
 
 use super::Rule;
 use super::freezes::{FreezeRow, TypedFreeze};
+use super::holds::TypedHold;
 use super::list::{Going, going};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Viewer, kinds};
 use crate::error::OpError;
 use crate::http::{At, Failure};
 use crate::operations;
-use crate::store::{self, count, device_kinds, enrolment, freezes, service_clock, tracks};
+use crate::store::{
+    self, count, device_kinds, enrolment, freezes, holds, people, service_clock, tracks,
+};
 use crate::web::form::{Filter, Form, Mistakes};
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::{Link, Tally, term};
+use crate::web::parts::{HoldRow, Link, Tally, term};
 use crate::web::problem_page::html;
 
 /// These routes.
@@ -74,6 +77,9 @@ pub(super) struct TrackPage {
     typed: String,
     pub(super) freezes: Vec<FreezeRow>,
     pub(super) freeze: TypedFreeze,
+    may_operate: bool,
+    holds: Vec<HoldRow>,
+    pub(super) hold: TypedHold,
     pub(super) mistakes: Mistakes,
 }
 
@@ -92,6 +98,17 @@ pub(super) async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPa
     let now = app.clock.now();
     let service_now = service_clock::time(&mut tx, now).await?;
     let freezes = freezes::planned(&mut tx, id, service_now).await?;
+    let on = holds::on(&mut tx, &[id]).await?;
+    let mut known_issues = Vec::new();
+    for stored in on.into_iter().filter(|h| h.rollout.is_none()) {
+        let owner = people::by_id(&mut tx, stored.owner).await?;
+        let about = match stored.digest {
+            None => None,
+            Some(digest) => app.catalogue.get(&mut tx, digest).await?,
+        };
+        let name = owner.map_or_else(|| "someone".to_owned(), |o| o.name);
+        known_issues.push((stored, name, about.map(|s| s.kb.to_string())));
+    }
     drop(tx);
     let last = rings.len();
     let row = |(i, ring): (usize, &tracks::Ring)| {
@@ -123,6 +140,12 @@ pub(super) async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPa
             .map(|freeze| FreezeRow::new(&frame, freeze))
             .collect(),
         freeze: TypedFreeze::default(),
+        may_operate: person.may::<kinds::Operator>(id),
+        holds: known_issues
+            .into_iter()
+            .map(|(stored, owner, about)| HoldRow::new(&frame, &track.name, &stored, owner, about))
+            .collect(),
+        hold: TypedHold::default(),
         crumbs: vec![Link::new("Tracks and rings", "/tracks")],
         id,
         rings: rings.iter().enumerate().map(row).collect(),
@@ -240,6 +263,9 @@ mod tests {
                 typed: String::new(),
                 freezes: Vec::new(),
                 freeze: TypedFreeze::default(),
+                may_operate: true,
+                holds: Vec::new(),
+                hold: TypedHold::default(),
                 mistakes: Mistakes::none(),
             }
         }
@@ -253,7 +279,12 @@ mod tests {
     #[test]
     fn a_viewer_changes_nothing() {
         let mut page = TrackPage::sample();
-        page.may_admin = false;
+        (page.may_admin, page.may_operate) = (false, false);
+        page.holds = vec![HoldRow::sample(
+            &page.frame,
+            "BitLocker asks for its key",
+            false,
+        )];
         page.going.clear();
         insta::assert_snapshot!(main_of(&page));
     }
@@ -279,6 +310,19 @@ mod tests {
         ];
         page.freeze.ends = "2026-13-01T08:00".to_owned();
         page.mistakes.add("ends", "a day and a time");
+        insta::assert_snapshot!(main_of(&page));
+    }
+
+    #[test]
+    fn a_known_issue_that_holds_devices_and_one_that_was_typed_wrong() {
+        let mut page = TrackPage::sample();
+        page.holds = vec![HoldRow::sample(
+            &page.frame,
+            "BitLocker <asks> for its key",
+            false,
+        )];
+        page.hold.devices = "modle:x".to_owned();
+        page.mistakes.add("devices", "a term");
         insta::assert_snapshot!(main_of(&page));
     }
 

@@ -11,15 +11,21 @@ use super::typed::Typed;
 pub enum Setting {
     AtOnce,
     PerDay,
+    Window,
+    Deadline,
+    Grace,
     Soak,
     Approvals,
     Age,
 }
 
 impl Setting {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::AtOnce,
         Self::PerDay,
+        Self::Window,
+        Self::Deadline,
+        Self::Grace,
         Self::Soak,
         Self::Approvals,
         Self::Age,
@@ -30,6 +36,9 @@ impl Setting {
         match self {
             Self::AtOnce => "limits.devices_at_once",
             Self::PerDay => "limits.percent_per_day",
+            Self::Window => "limits.window",
+            Self::Deadline => "restart.deadline_hours",
+            Self::Grace => "restart.grace_hours",
             Self::Soak => "soak_hours",
             Self::Approvals => "approvals",
             Self::Age => "minimum_age_days",
@@ -41,6 +50,9 @@ impl Setting {
         match self {
             Self::AtOnce => "devices_at_once",
             Self::PerDay => "percent_per_day",
+            Self::Window => "window",
+            Self::Deadline => "deadline_hours",
+            Self::Grace => "grace_hours",
             other => other.field(),
         }
     }
@@ -50,9 +62,20 @@ impl Setting {
         match self {
             Self::AtOnce => "Devices at once",
             Self::PerDay => "Percent a day",
+            Self::Window => "Window, device's time",
+            Self::Deadline => "Restart deadline, hours",
+            Self::Grace => "Grace, hours",
             Self::Soak => "Soak, working hours",
             Self::Approvals => "Approvals",
             Self::Age => "Minimum age, days",
+        }
+    }
+
+    /// What a touch screen offers for it.
+    pub const fn keyboard(self) -> &'static str {
+        match self {
+            Self::Window => "text",
+            _ => "decimal",
         }
     }
 
@@ -71,6 +94,15 @@ impl Setting {
                 .limits
                 .percent_per_day
                 .map_or_else(String::new, |p| p.0.to_string()),
+            Self::Window => policy
+                .limits
+                .window
+                .map_or_else(String::new, |window| window.to_string()),
+            Self::Deadline => policy
+                .restart
+                .deadline_hours
+                .map_or_else(String::new, |hours| hours.to_string()),
+            Self::Grace => policy.restart.grace_hours.to_string(),
             Self::Soak => policy.soak_hours.to_string(),
             Self::Approvals => policy.approvals.to_string(),
             Self::Age => policy.minimum_age_days.to_string(),
@@ -88,6 +120,11 @@ impl Setting {
                 let share = text.parse().map_err(|_| "a number above 0, at most 100")?;
                 policy.limits.percent_per_day = Some(Percent(share));
             }
+            Self::Window => policy.limits.window = Some(text.parse()?),
+            Self::Deadline => {
+                policy.restart.deadline_hours = Some(text.parse().map_err(|_| WHOLE)?);
+            }
+            Self::Grace => policy.restart.grace_hours = text.parse().map_err(|_| WHOLE)?,
             Self::Soak => policy.soak_hours = text.parse().map_err(|_| WHOLE)?,
             Self::Approvals => policy.approvals = text.parse().map_err(|_| WHOLE)?,
             Self::Age => policy.minimum_age_days = text.parse().map_err(|_| WHOLE)?,
@@ -200,7 +237,7 @@ mod tests {
             (expedited.policy.soak_hours, expedited.policy.approvals),
             (4, 3)
         );
-        assert_eq!(expedited.fields[2].value, "4");
+        assert_eq!(expedited.fields[5].value, "4");
     }
 
     #[test]
@@ -209,6 +246,8 @@ mod tests {
             ("devices_at_once", "0"),
             ("percent_per_day", "NaN"),
             ("soak_hours", "two days"),
+            ("window", "at night"),
+            ("grace_hours", "3"),
             ("approvals", "6"),
         ];
         let wrong = of(Preset::Standard, &form);
@@ -216,13 +255,15 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "limits.window",
                 "soak_hours",
                 "approvals",
                 "limits.devices_at_once",
-                "limits.percent_per_day"
+                "limits.percent_per_day",
+                "restart.grace_hours"
             ]
         );
-        assert_eq!(wrong.fields[2].value, "two days");
+        assert_eq!(wrong.fields[5].value, "two days");
     }
 
     #[test]

@@ -195,6 +195,20 @@ impl Actions {
                 actions.first.push(act);
             }
         }
+        if !state.is_final() {
+            let word = "Leave devices out…";
+            if caller.may::<kinds::Admin>(read.track.id) {
+                actions.more.push(Act {
+                    word,
+                    href: format!("/rollouts/{}/exclude", read.page.line.id),
+                    kind: "",
+                    icon: None,
+                });
+            } else {
+                let why = needs(kinds::Admin::NAME, "on this track");
+                actions.deny(word.trim_end_matches('…'), why);
+            }
+        }
         let has_begun = !matches!(state, RolloutState::Draft | RolloutState::Scheduled { .. });
         if !has_begun && !read.snapshot.stages.is_empty() {
             actions.first.push(Act {

@@ -31,9 +31,9 @@ use crate::error::OpError;
 use crate::http::At;
 use crate::store::rollouts::Stored;
 use crate::store::{self, people, rollouts, tracks};
-use crate::views::{RolloutPage, RolloutProgress};
+use crate::views::{HoldLine, RolloutPage, RolloutProgress};
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::Link;
+use crate::web::parts::{HoldRow, Link};
 
 /// This route.
 pub fn router() -> Router<App> {
@@ -60,6 +60,9 @@ struct Page {
     halt: halt::Halt,
     admission: Option<admission::Admission>,
     trouble: trouble::Trouble,
+    holds: Vec<HoldRow>,
+    track_id: Uuid,
+    may_admin: bool,
     history: history::History,
     record: record::Record,
 }
@@ -101,6 +104,20 @@ impl Read {
         name.unwrap_or_else(|| "someone".to_owned())
     }
 
+    /// Known issues and exclusions, with how many devices each keeps from starting.
+    fn holds(&self, frame: &Frame) -> Vec<HoldRow> {
+        let row = |line: &HoldLine| {
+            let owner = self.name(PersonId(line.stored.owner));
+            let about = line
+                .stored
+                .digest
+                .or(line.stored.rollout.map(|_| self.page.line.digest));
+            let about = about.map(|_| self.kb());
+            HoldRow::new(frame, &self.track.name, &line.stored, owner, about).taking(line.held)
+        };
+        self.page.holds.iter().map(row).collect()
+    }
+
     /// `KB5086672`.
     fn kb(&self) -> String {
         let kb = self.page.line.kb;
@@ -135,6 +152,9 @@ impl Page {
             halt: halt::Halt::new(read),
             admission: admission::Admission::new(read),
             trouble: trouble::Trouble::new(read),
+            holds: read.holds(&frame),
+            track_id: read.track.id,
+            may_admin: caller.may::<kinds::Admin>(read.track.id),
             history: history::History::new(&frame, read),
             record: record::Record::new(
                 &frame,

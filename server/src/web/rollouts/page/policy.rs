@@ -83,6 +83,22 @@ pub fn policy_lines(policy: &StagePolicy) -> Vec<(&'static str, String)> {
             format!("at most {} of the ring", words::limit(percent.0)),
         ));
     }
+    if let Some(window) = policy.limits.window {
+        lines.push((
+            "Maintenance window",
+            format!("{window}, in the time of each device"),
+        ));
+    }
+    if let Some(deadline) = policy.restart.deadline_hours {
+        let grace = policy.restart.grace_hours;
+        lines.push((
+            "Restart deadline",
+            match grace {
+                0 => format!("{deadline} h after it is offered"),
+                _ => format!("{deadline} h after it is offered, and {grace} h of grace"),
+            },
+        ));
+    }
     lines.push(("Time zone", policy.time_zone.to_string()));
     lines
 }

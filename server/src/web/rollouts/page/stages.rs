@@ -285,6 +285,7 @@ fn left_out(read: &Read) -> Vec<String> {
     let why = |class: &str| match class {
         "complete" => "are on the target build already".to_owned(),
         "ahead" => "are on a newer build".to_owned(),
+        "excluded" => "are left out of it".to_owned(),
         class => match class.split_once(':').map(|(_, why)| why) {
             Some("product") => "are of another product".to_owned(),
             Some("family") => "run other Windows versions".to_owned(),

@@ -53,6 +53,7 @@ pub fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
             counts: *counts,
             targeted: *targeted,
             not_ready: 0,
+            held: Vec::new(),
             worst_severe: 0,
             oobe: None,
             telemetry: TelemetryHealth {
@@ -100,7 +101,6 @@ pub fn read(state: RolloutState, rings: &[Ring<'_>]) -> Read {
         requests: Vec::new(),
         withdrawn: None,
         released_at: None,
-        blocking_issues: Vec::new(),
         freeze: None,
         people: [ANNA, KAI]
             .map(|id| {
@@ -185,6 +185,7 @@ pub fn page_of(
         counts: snapshot.evidence.all,
         population,
         assignments: BTreeMap::new(),
+        holds: Vec::new(),
         halt: Vec::new(),
         baselines: rollout.halt.clone(),
         codes: Vec::new(),
@@ -286,6 +287,7 @@ pub fn middle() -> Read {
         limits: Limits {
             devices_at_once: Some(6),
             percent_per_day: Some(Percent(40.0)),
+            window: None,
         },
         per_day: Some(173),
         today: 60,
