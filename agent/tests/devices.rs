@@ -109,6 +109,20 @@ fn after_a_repair_the_device_plans_anew_and_needs_a_new_permit() {
 }
 
 #[test]
+fn a_damaged_store_is_repaired_and_the_whole_update_prepared_anew() {
+    let mut rig = with_fault("{ damaged_store = { code = \"0x80073712\" } }");
+    rig.until_noted(|kind| matches!(kind, EventKind::StepStarted { .. }));
+    rig.server.only_mut().max_tries = 1;
+    rig.until_status(Status::Succeeded).until_delivered();
+    let failed =
+        rig.count(|kind| matches!(kind, EventKind::Failed { code, .. } if code == "0x80073712"));
+    let repaired = rig.count(|kind| matches!(kind, EventKind::RemediationDone { ok: true, .. }));
+    let prepared = rig.count(|kind| matches!(kind, EventKind::DownloadDone { .. }));
+    assert_eq!((failed, repaired, prepared), (1, 1, 2));
+    rig.check();
+}
+
+#[test]
 fn a_run_step_for_a_permit_that_was_used_up_is_left_alone() {
     let mut rig = with_fault("{ fails = { code = \"0x800F0922\" } }");
     rig.until_noted(|kind| matches!(kind, EventKind::StepStarted { .. }));

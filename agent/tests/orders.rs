@@ -6,6 +6,7 @@ mod support;
 
 use agent::core::{Action, Status};
 use agent_protocol::{EventKind, Order, PermitAnswer};
+use chrono::TimeDelta;
 use support::server::{ROLLOUT, Stage};
 use support::{Rig, manifest, publisher, sequence, start};
 use uuid::Uuid;
@@ -189,7 +190,7 @@ fn a_restart_waits_for_the_time_people_agreed_to() {
     let EventKind::RestartAgreed { restart_in_s, .. } = agreed.kind else {
         panic!()
     };
-    let at = agreed.at + chrono::TimeDelta::seconds(restart_in_s.into());
+    let at = agreed.at + TimeDelta::seconds(restart_in_s.into());
     rig.until(|rig| rig.acted.contains(&Action::Restart));
     assert!(
         rig.now >= at,

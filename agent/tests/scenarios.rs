@@ -179,7 +179,7 @@ fn wrong_input_names_the_field() {
     );
     wrong(
         &fault("rate = 1\neffect = { fails = { code = \"0x00000000\" } }"),
-        "faults[0].effect.fails.code",
+        "faults[0].effect.code",
     );
     wrong(
         &fault("rate = 1\nmodels = [\"Toaster\"]\neffect = \"hangs\""),

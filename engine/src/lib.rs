@@ -9,6 +9,7 @@
 //! | Which ring is a device in? | [`ring`] |
 //! | How far is a device, and what does its report count for? | [`assignment`], [`evidence`] |
 //! | May this device install now? | [`admission`], [`hold`] |
+//! | What does a device do that failed? | [`remediation`] |
 //! | Must the rollout stop? | [`halt`] |
 //! | May the next ring open? | [`gate`], [`approval`] |
 //! | What happens to a rollout now? | [`decide`](decide::decide()) |
@@ -26,6 +27,7 @@ pub mod halt;
 pub mod hold;
 pub mod ids;
 pub mod policy;
+pub mod remediation;
 pub mod ring;
 pub mod rollout;
 pub mod simulation;

@@ -9,7 +9,7 @@ use engine::approval::Request;
 use engine::evidence::Counts;
 use engine::ids::{PersonId, RolloutId};
 use engine::policy::{
-    FailureLimit, Growth, Limits, Percent, Preset, RestartPolicy, Sample, StagePolicy,
+    FailureLimit, Growth, Limits, MOST_TRIES, Percent, Preset, RestartPolicy, Sample, StagePolicy,
 };
 use engine::rollout::RolloutState;
 use engine::stage::StageState;
@@ -49,6 +49,7 @@ impl Lab {
             growth: Growth::Standard,
             limits: Limits::default(),
             restart: RestartPolicy::default(),
+            tries: MOST_TRIES,
             time_zone: "UTC".parse().unwrap(),
         }
     }
@@ -177,7 +178,8 @@ impl Lab {
     pub async fn counts(&self, id: RolloutId, ring: &str) -> Counts {
         let row = sqlx::query(
             "SELECT sum(started)::bigint, sum(ok)::bigint, sum(failed)::bigint, sum(severe)::bigint, sum(silent)::bigint,
-                    sum(overdue)::bigint, sum(resolved)::bigint, sum(drift)::bigint
+                    sum(overdue)::bigint, sum(resolved)::bigint, sum(drift)::bigint, sum(recovered)::bigint,
+                    sum(relapsed)::bigint
              FROM rollout r JOIN ring g ON g.track_id = r.track_id AND g.name = $2 JOIN stage s ON s.ring_id = g.id
              JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND e.cohort = 0 WHERE r.id = $1",
         )
@@ -196,6 +198,8 @@ impl Lab {
             overdue: n(5),
             resolved: n(6),
             drift: n(7),
+            recovered: n(8),
+            relapsed: n(9),
         }
     }
 

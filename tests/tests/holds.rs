@@ -153,7 +153,10 @@ async fn a_ring_with_devices_that_are_held_does_not_pass_until_they_are_left_out
             if reason == "excluded" && why.starts_with("Left out of the rollout: ")),
         "{answer:?}"
     );
-    lab.pass(TimeDelta::days(7)).await;
+    // Its sample is there now: its soak begins, and ends.
+    lab.tick(rollout).await;
+    assert_eq!(lab.phase(rollout, "broad").await, "soaking");
+    lab.pass(TimeDelta::days(2)).await;
     lab.tick(rollout).await;
     let reasons = page(&lab, rollout).await["reasons"].to_string();
     assert_eq!(lab.phase(rollout, "broad").await, "passed", "{reasons}");

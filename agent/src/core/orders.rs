@@ -102,6 +102,7 @@ impl Core {
                 if let Some(job) = self.job_mut() {
                     job.plan = None;
                     job.phase = Phase::Preparing;
+                    job.download_reported = false;
                 }
                 self.prepare();
                 false

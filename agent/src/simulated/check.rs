@@ -91,10 +91,14 @@ fn one_fault(scenario: &Scenario, index: usize, fault: &Fault) -> Result<(), Sce
     }
     known_models(scenario, &format!("faults[{index}].models"), &fault.models)?;
     match fault.effect {
-        Harm::Fails { code } if code.is_success() => invalid(
-            &format!("faults[{index}].effect.fails.code"),
-            "a code that means failure",
-        ),
+        Harm::Fails { code } | Harm::DamagedStore { code } | Harm::RollsBack { code }
+            if code.is_success() =>
+        {
+            invalid(
+                &format!("faults[{index}].effect.code"),
+                "a code that means failure",
+            )
+        }
         Harm::Offline {
             min_hours,
             max_hours,

@@ -240,7 +240,7 @@ impl SimulatedDevice {
         };
         self.work = match self.fate.of_step(&kbs, self.attempts) {
             None => Some((ends, work(false))),
-            Some(Harm::Fails { code }) => Some((
+            Some(Harm::Fails { code } | Harm::DamagedStore { code }) => Some((
                 ends,
                 Work::Answer(Input::StepEnded {
                     exit_code: exit_code(code),

@@ -35,6 +35,8 @@ pub(super) struct Fate {
     mine: Vec<usize>,
     /// Everything that struck, in order.
     pub(super) struck: Vec<Struck>,
+    /// Its component store was repaired.
+    repaired: bool,
 }
 
 impl Fate {
@@ -60,6 +62,7 @@ impl Fate {
             born,
             mine,
             struck: Vec::new(),
+            repaired: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Fate {
         let (harm, struck) = self.faults().find_map(|fault| {
             let code = match fault.effect {
                 Harm::Fails { code } | Harm::RollsBack { code } => Some(code),
+                Harm::DamagedStore { code } if !self.repaired => Some(code),
                 Harm::Hangs | Harm::GoesDark | Harm::PowerLoss | Harm::PowerLossInside => None,
                 _ => return None,
             };
@@ -77,10 +81,19 @@ impl Fate {
                 kb: kbs.last().copied(),
                 code,
             };
-            (meant && self.rolls(fault, attempt)).then_some((fault.effect, struck))
+            let number = match fault.effect {
+                Harm::DamagedStore { .. } => 0,
+                _ => attempt,
+            };
+            (meant && self.rolls(fault, number)).then_some((fault.effect, struck))
         })?;
         self.struck.push(struck);
         Some(harm)
+    }
+
+    /// The component store is whole from here on.
+    pub(super) const fn repair_store(&mut self) {
+        self.repaired = true;
     }
 
     /// Whether a fault of one kind strikes for the `number`th time it is asked.

@@ -183,6 +183,11 @@ pub enum Harm {
         /// Code.
         code: HResult,
     },
+    /// Per device: the component store is damaged, and every step fails with this code until it is repaired.
+    DamagedStore {
+        /// Code.
+        code: HResult,
+    },
     /// Per step: Windows takes it back at the restart.
     RollsBack {
         /// Code.

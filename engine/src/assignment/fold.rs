@@ -4,6 +4,7 @@ use servicing::{Build, HResult};
 
 use super::{Assignment, Folded, Report, State, Suspicion};
 use crate::evidence::Delta;
+use crate::remediation::{self, Rung};
 
 /// Takes one report in. A report that comes twice, or too late, changes nothing.
 #[must_use]
@@ -41,8 +42,12 @@ struct Fold {
 impl Fold {
     fn take(&mut self, report: Report) {
         match report {
-            Report::DownloadProgress | Report::Alive => {}
-            Report::DownloadDone => self.before_permit(&[State::Downloading], State::Ready),
+            Report::Alive => {}
+            Report::DownloadProgress => self.try_again(),
+            Report::DownloadDone => {
+                self.try_again();
+                self.before_permit(&[State::Downloading], State::Ready);
+            }
             Report::RestartAgreed => {
                 self.before_permit(&[State::Downloading, State::Ready], State::RestartAgreed);
             }
@@ -59,6 +64,8 @@ impl Fold {
                 packages_installed,
             } => self.verified(build, packages_installed),
             Report::Failed { code, step } => self.failed(code, step),
+            Report::RepairStarted => self.repair_started(),
+            Report::RepairDone { ok } => self.repair_done(ok),
             Report::RolledBack { code } => self.rolled_back(code),
             Report::Unusable => self.unusable(),
             Report::Overdue => self.overdue(),
@@ -75,7 +82,7 @@ impl Fold {
     }
 
     fn step_started(&mut self, permit_no: u32, step: u16) {
-        if self.next.permit_no == 0 {
+        if self.next.permit_no == 0 || self.next.state.is_before_permit() {
             return self.drift();
         }
         match self.place() {
@@ -93,7 +100,7 @@ impl Fold {
     }
 
     fn step_done(&mut self, step: u16, restart_needed: bool) {
-        if self.next.permit_no == 0 {
+        if self.next.permit_no == 0 || self.next.state.is_before_permit() {
             return self.drift();
         }
         match (self.next.state, self.place()) {
@@ -142,8 +149,7 @@ impl Fold {
             }
             _ if build == expected && packages_installed => {
                 self.end(State::Succeeded);
-                self.next.ok = true;
-                self.delta.ok = 1;
+                self.succeed();
             }
             _ if newer => self.end(State::InstalledElsewhere),
             // A reading before the last restart proves nothing; one after it does.
@@ -158,8 +164,19 @@ impl Fold {
         }
     }
 
+    /// A success after a repair shows that the repair works. Of the update it shows that it failed, which is counted.
+    fn succeed(&mut self) {
+        if self.next.tries == 0 {
+            self.next.ok = true;
+            self.delta.ok = 1;
+        } else if self.next.mended.is_some() && !self.next.relapsed && !self.next.recovered {
+            self.next.recovered = true;
+            self.delta.recovered = 1;
+        }
+    }
+
     fn failed(&mut self, code: HResult, step: u16) {
-        if self.next.state.is_outcome() {
+        if self.next.state.is_outcome() || matches!(self.next.state, State::Remediating { .. }) {
             return;
         }
         if self.next.state.is_before_permit() {
@@ -169,11 +186,62 @@ impl Fold {
             }
             return;
         }
+        let again = self.next.mended.take() == Some(code);
+        if again && !self.next.relapsed && !self.next.recovered {
+            self.next.relapsed = true;
+            self.delta.relapsed = 1;
+        }
         self.fail();
         self.end(State::Failed {
             code: Some(code),
             step,
         });
+    }
+
+    /// The rung on which a device that failed stands now.
+    fn rung(&self) -> Option<Rung> {
+        match self.next.state {
+            State::Failed { code, .. } => remediation::next(code, self.next.tries),
+            _ => None,
+        }
+    }
+
+    /// A device that failed prepares anew, where its code asks for no repair first.
+    fn try_again(&mut self) {
+        if self.rung() == Some(Rung::Again) {
+            self.next.tries += 1;
+            self.next.mended = None;
+            self.advance(State::Downloading);
+        }
+    }
+
+    fn repair_started(&mut self) {
+        if let (
+            Some(Rung::Repair(_)),
+            State::Failed {
+                code: Some(code),
+                step,
+            },
+        ) = (self.rung(), self.next.state)
+        {
+            self.next.tries += 1;
+            self.advance(State::Remediating { code, step });
+        }
+    }
+
+    /// After a repair that worked the device prepares anew; one that did not leaves the failure as it was.
+    fn repair_done(&mut self, ok: bool) {
+        if let State::Remediating { code, step } = self.next.state {
+            self.next.mended = ok.then_some(code);
+            self.advance(if ok {
+                State::Downloading
+            } else {
+                State::Failed {
+                    code: Some(code),
+                    step,
+                }
+            });
+        }
     }
 
     fn rolled_back(&mut self, code: HResult) {
@@ -212,14 +280,14 @@ impl Fold {
     }
 
     fn overdue(&mut self) {
-        if self.next.started && !self.next.state.is_outcome() && !self.next.overdue {
+        if self.next.state.is_under_way() && !self.next.overdue {
             self.next.overdue = true;
             self.delta.overdue = 1;
         }
     }
 
     fn suspect(&mut self, suspicion: Suspicion) {
-        if !self.next.started || self.next.state.is_outcome() {
+        if !self.next.state.is_under_way() {
             return;
         }
         self.next.suspicion = Some(suspicion);

@@ -9,7 +9,7 @@ use crate::evidence::COUNTED_EVERY_S;
 pub const HANG_CONTACT_S: i64 = 3600;
 
 /// Judges a device at `now`: at most one report, the one due first, and when to look again. After a report the
-/// next look may be due at once. Nothing is judged before the permit, and nothing once there is an outcome.
+/// next look may be due at once. Nothing is judged before a permit, and nothing once there is an outcome.
 #[must_use]
 pub fn judge(
     assignment: &Assignment,
@@ -17,7 +17,7 @@ pub fn judge(
     deadlines: &Deadlines,
     now: DateTime<Utc>,
 ) -> (Option<Report>, Option<DateTime<Utc>>) {
-    if !assignment.started || assignment.state.is_outcome() {
+    if !assignment.state.is_under_way() {
         return (None, None);
     }
     let mut due: Vec<(DateTime<Utc>, Report)> = Vec::with_capacity(3);

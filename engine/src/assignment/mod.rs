@@ -50,6 +50,13 @@ pub enum State {
         /// In this step.
         step: u16,
     },
+    /// It failed, and a documented repair is under way.
+    Remediating {
+        /// What it failed with.
+        code: HResult,
+        /// In this step.
+        step: u16,
+    },
     /// Outcome: Windows took it back.
     RolledBack {
         /// As reported.
@@ -75,7 +82,20 @@ impl State {
         )
     }
 
-    /// Not yet permitted: nothing was installed.
+    /// Permitted, and not at its end: something of the rollout may be running.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Permitted
+                | Self::Installing { .. }
+                | Self::StepDone { .. }
+                | Self::Restarting { .. }
+                | Self::Verifying
+        )
+    }
+
+    /// Not yet permitted, or not yet permitted again: nothing of this try was installed.
     #[must_use]
     pub const fn is_before_permit(&self) -> bool {
         matches!(self, Self::Downloading | Self::Ready | Self::RestartAgreed)
@@ -95,6 +115,7 @@ impl State {
             Self::Verifying => "verifying",
             Self::Succeeded => "succeeded",
             Self::Failed { .. } => "failed",
+            Self::Remediating { .. } => "remediating",
             Self::RolledBack { .. } => "rolled_back",
             Self::NotApplicable => "not_applicable",
             Self::InstalledElsewhere => "installed_elsewhere",
@@ -142,6 +163,18 @@ pub struct Assignment {
     pub overdue: bool,
     /// Counted in `drift`.
     pub drift: bool,
+    /// Repairs and further tries since it failed first.
+    #[serde(default)]
+    pub tries: u8,
+    /// The code for which the last try follows a repair that worked.
+    #[serde(default)]
+    pub mended: Option<HResult>,
+    /// Counted in `recovered`.
+    #[serde(default)]
+    pub recovered: bool,
+    /// Counted in `relapsed`.
+    #[serde(default)]
+    pub relapsed: bool,
 }
 
 /// Why an assignment takes no permit.
@@ -180,12 +213,17 @@ impl Assignment {
             silent: false,
             overdue: false,
             drift: false,
+            tries: 0,
+            mended: None,
+            recovered: false,
+            relapsed: false,
         }
     }
 
     /// Grants the next permit: the device counts as started from here on, once for all its permits.
     ///
-    /// From [`State::Permitted`] only when the permit before lapsed unstarted, which the caller knows.
+    /// From [`State::Permitted`] only when the permit before lapsed unstarted, which the caller knows. After a failure only once
+    /// the device is ready again, by what [`crate::remediation`] says.
     ///
     /// # Errors
     /// When no restart is agreed, the installation has begun or is over, or there is no step to run.
@@ -213,7 +251,7 @@ impl Assignment {
     /// It succeeded, and was found worse afterwards. The outcome stays; the evidence changed.
     #[must_use]
     pub const fn regressed(&self) -> bool {
-        matches!(self.state, State::Succeeded) && !self.ok
+        matches!(self.state, State::Succeeded) && !self.ok && self.tries == 0
     }
 }
 
@@ -260,6 +298,13 @@ pub enum Report {
         code: HResult,
         /// In this step.
         step: u16,
+    },
+    /// A repair began.
+    RepairStarted,
+    /// A repair ended.
+    RepairDone {
+        /// It worked.
+        ok: bool,
     },
     /// Windows took it back.
     RolledBack {

@@ -47,6 +47,10 @@ pub struct Counts {
     pub resolved: u64,
     /// Out of order or contaminated because of this rollout.
     pub drift: u64,
+    /// Succeeded after a repair that worked.
+    pub recovered: u64,
+    /// Failed again with the same error after a repair that worked.
+    pub relapsed: u64,
 }
 
 impl Counts {
@@ -74,6 +78,10 @@ pub struct Delta {
     pub resolved: i8,
     /// See [`Counts::drift`].
     pub drift: i8,
+    /// See [`Counts::recovered`].
+    pub recovered: i8,
+    /// See [`Counts::relapsed`].
+    pub relapsed: i8,
 }
 
 impl Delta {

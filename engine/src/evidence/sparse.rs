@@ -72,6 +72,8 @@ impl Serialize for Sparse<'_> {
             overdue,
             resolved,
             drift,
+            recovered,
+            relapsed,
         } = *self.0;
         let fields = [
             ("started", started),
@@ -82,6 +84,8 @@ impl Serialize for Sparse<'_> {
             ("overdue", overdue),
             ("resolved", resolved),
             ("drift", drift),
+            ("recovered", recovered),
+            ("relapsed", relapsed),
         ];
         to.collect_map(fields.into_iter().filter(|(_, n)| *n > 0))
     }
@@ -103,6 +107,8 @@ mod tests {
             overdue: 6,
             resolved: 7,
             drift: 8,
+            recovered: 9,
+            relapsed: 10,
         };
         let model = |value: &str, counts| Cohort {
             kind: CohortKind::Model,

@@ -131,6 +131,20 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
         weight(Stream::Silence, None, 1),
         &silence,
     );
+    let tried = all.relapsed + all.recovered;
+    let relapse = || HaltCause {
+        stream: Stream::Relapse,
+        cohort: CohortId::ALL,
+        name: ALL_DEVICES.to_owned(),
+        failures: all.relapsed,
+        started: tried,
+    };
+    let p = policy.baseline(Stream::Relapse, CohortId::ALL, None);
+    look(
+        log_e_value(all.relapsed, tried, p),
+        weight(Stream::Relapse, None, 1),
+        &relapse,
+    );
     for (id, cohort) in &evidence.cohorts {
         let counts = &cohort.counts;
         let values = values_of(evidence, cohort.kind);

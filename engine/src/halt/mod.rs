@@ -36,6 +36,9 @@ pub enum Stream {
     Silence,
     /// Slow. Brakes, never halts.
     Overdue,
+    /// Failed again with the same error after a repair that worked, among those that were repaired and had an end: the update
+    /// is at fault, and not the devices.
+    Relapse,
 }
 
 /// Why the test says stop.
@@ -62,6 +65,14 @@ impl HaltCause {
             Stream::Severe => words::count(self.failures, "unusable device"),
             Stream::Silence => words::count(self.failures, "silent device"),
             Stream::Overdue => words::count(self.failures, "slow device"),
+            Stream::Relapse => {
+                return format!(
+                    "{} failed again with the same error after a repair that worked, of {} that tried again: the update is at fault, \
+                     not the devices.",
+                    words::devices(self.failures),
+                    words::number(self.started),
+                );
+            }
         };
         let among = words::devices(self.started);
         if self.cohort == CohortId::ALL {
@@ -127,6 +138,7 @@ impl HaltPolicy {
         match (stream, kind) {
             (Stream::Severe, _) => self.p_severe,
             (Stream::Overdue, _) => self.p_overdue,
+            (Stream::Relapse, _) => P_RELAPSE,
             (Stream::Failure | Stream::Silence, None | Some(CohortKind::Architecture)) => {
                 self.p_all
             }
@@ -135,20 +147,24 @@ impl HaltPolicy {
     }
 }
 
+/// Under a good update a repair that worked helps more devices than not.
+const P_RELAPSE: f64 = 0.49;
+
 /// Name of the cohort of all devices, in sentences.
 pub(crate) const ALL_DEVICES: &str = "all devices";
 
 /// Share of the error probability that one stream of one cohort may spend. All that can halt sum to at most 1.
 ///
 /// Overdue never halts, so its weight is no part of that sum: it brakes at the same level as a failure. Silence is judged
-/// over all devices alone, because a cohort has no control of its own: it spends its whole share there.
+/// over all devices alone, because a cohort has no control of its own: it spends its whole share there. So are relapses, of which there
+/// are few; they have a share of their own beyond the sum, because they are no statement about all devices that started.
 #[must_use]
 pub fn weight(stream: Stream, kind: Option<CohortKind>, values_of_kind: usize) -> f64 {
     let stream = match (stream, kind) {
         (Stream::Failure | Stream::Overdue, _) => 0.5,
         (Stream::Severe, _) => 0.25,
-        (Stream::Silence, None) => return 0.25,
-        (Stream::Silence, Some(_)) => return 0.0,
+        (Stream::Silence | Stream::Relapse, None) => return 0.25,
+        (Stream::Silence | Stream::Relapse, Some(_)) => return 0.0,
     };
     let group = match kind {
         None => return 0.3 * stream,

@@ -60,6 +60,16 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
         },
         ring(Stream::Overdue, all.overdue, true, false),
     ];
+    let tried = all.relapsed + all.recovered;
+    if tried > 0 {
+        let p = policy.baseline(Stream::Relapse, CohortId::ALL, None);
+        let w = weight(Stream::Relapse, None, 1);
+        watches.push(Watch {
+            started: tried,
+            halts_at: fewest_failures(tried, p, w, 1.0 / policy.alpha),
+            ..ring(Stream::Relapse, all.relapsed, false, false)
+        });
+    }
     for (id, cohort) in &evidence.cohorts {
         let counts = &cohort.counts;
         if counts.started == 0 || cohort.kind == CohortKind::Edition {

@@ -136,6 +136,16 @@ pub struct StagePolicy {
     /// How long people may put a restart off.
     #[serde(default)]
     pub restart: RestartPolicy,
+    /// Repairs and further tries of a device that failed, by the ladder of its error; 0: people look at each.
+    #[serde(default = "most_tries")]
+    pub tries: u8,
     /// Working days and calendar days are those of this zone.
     pub time_zone: Tz,
+}
+
+/// Two tries that end alike prove that the third will.
+pub const MOST_TRIES: u8 = 2;
+
+const fn most_tries() -> u8 {
+    MOST_TRIES
 }

@@ -2,7 +2,9 @@
 
 use chrono_tz::Tz;
 
-use super::{FailureLimit, Growth, Limits, Percent, Preset, RestartPolicy, Sample, StagePolicy};
+use super::{
+    FailureLimit, Growth, Limits, MOST_TRIES, Percent, Preset, RestartPolicy, Sample, StagePolicy,
+};
 
 /// The part that a ring plays, whatever its name and however many rings there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,7 @@ pub fn preset(preset: Preset, position: usize, rings: usize, time_zone: Tz) -> S
         growth: Growth::Standard,
         limits: Limits::default(),
         restart: RestartPolicy::default(),
+        tries: MOST_TRIES,
         time_zone,
     };
     match preset {

@@ -2,7 +2,7 @@
 
 use servicing::FieldError;
 
-use super::{FailureLimit, Percent, Sample, StagePolicy};
+use super::{FailureLimit, MOST_TRIES, Percent, Sample, StagePolicy};
 
 /// Coverage below half says nothing about a ring.
 const COVERAGE: (f64, f64) = (50.0, 100.0);
@@ -71,6 +71,11 @@ impl StagePolicy {
             self.approvals <= MAX_APPROVALS,
             "approvals",
             format!("at most {MAX_APPROVALS}"),
+        );
+        check(
+            self.tries <= MOST_TRIES,
+            "tries",
+            format!("at most {MOST_TRIES}"),
         );
         if let Some(limit) = self.limits.devices_at_once {
             check(

@@ -287,3 +287,42 @@ fn silence_says_at_how_many_it_would_halt() {
     assert!(halt(&silences(halts, true, 200)).is_some());
     assert!(halt(&silences(halts - 1, true, 200)).is_none());
 }
+
+#[test]
+fn one_error_on_many_devices_that_were_repaired_is_the_updates_fault() {
+    let fleet = |relapsed, recovered| Counts {
+        relapsed,
+        recovered,
+        ..counts(5000, 50)
+    };
+    let policy = HaltPolicy::default();
+    let halt = |counts| assess(&evidence(counts, &[]), &[], &policy).halt;
+    assert_eq!(halt(fleet(9, 0)), None, "nine may be bad luck");
+    let cause = halt(fleet(10, 0)).unwrap();
+    assert_eq!(
+        (cause.stream, cause.failures, cause.started),
+        (Stream::Relapse, 10, 10)
+    );
+    assert_eq!(
+        cause.sentence(),
+        "10 devices failed again with the same error after a repair that worked, of 10 that tried again: the update is at fault, not \
+         the devices."
+    );
+    assert_eq!(
+        halt(fleet(10, 1)),
+        None,
+        "one that recovered speaks against it"
+    );
+    assert!(halt(fleet(14, 1)).is_some());
+    assert_eq!(
+        halt(fleet(20, 20)),
+        None,
+        "repairs that help every other time are no proof"
+    );
+    let seen = watches(&evidence(fleet(4, 0), &[]), &policy);
+    let seen = seen.iter().find(|w| w.stream == Stream::Relapse).unwrap();
+    assert_eq!((seen.failures, seen.started), (4, 4));
+    let cleared = [cause];
+    let again = assess(&evidence(fleet(10, 0), &[]), &cleared, &policy);
+    assert_eq!(again.halt, None, "a person has looked at it");
+}

@@ -1,12 +1,14 @@
 //! What a device is to do now: from its assignment, its facts, and what its ring is offered.
 
-use agent_protocol::{Assignment as Wire, Order};
+use agent_protocol::{Assignment as Wire, Order, RemediationAction};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::assignment::State;
+use engine::remediation::{self, Repair, Rung};
 use engine::rollout::RolloutState;
 use servicing::{Planned, Sha256};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::fleet::{Catalogue, Seen};
 use crate::permits::START_WITHIN;
@@ -60,7 +62,7 @@ async fn decide(
     // What was begun is brought to its end first, also where a newer rollout waits.
     for stored in mine
         .iter()
-        .filter(|s| s.assignment.started && !s.assignment.state.is_outcome())
+        .filter(|s| s.assignment.state.is_under_way())
         .filter(|s| is_of_this_incarnation(s, device))
     {
         let offer = offers.iter().find(|o| o.rollout == stored.rollout);
@@ -83,18 +85,33 @@ async fn decide(
     let mut why = NOT_OFFERED.to_owned();
     for offer in offers.iter().filter(|o| o.open) {
         let stored = mine.iter().find(|s| s.rollout == offer.rollout);
-        if stored.is_some_and(|s| s.assignment.state.is_outcome() || s.assignment.started) {
-            if offer.of_ring {
-                "The rollout is over for this device.".clone_into(&mut why);
+        let failed = match stored {
+            Some(s) if s.assignment.state.is_outcome() || s.assignment.started => {
+                let after = after_failure(offer, s).filter(|_| is_of_this_incarnation(s, device));
+                if after.is_none() {
+                    if offer.of_ring {
+                        "The rollout is over for this device.".clone_into(&mut why);
+                    }
+                    continue;
+                }
+                after
             }
-            continue;
-        }
+            _ => None,
+        };
         if offer.for_others {
             continue;
         }
         if let Some(hold) = device.hold(offer)? {
             why = hold.sentence();
             continue;
+        }
+        match failed {
+            Some(AfterFailure::Mending) => {
+                let rollout = offer.rollout;
+                return Ok((Order::Hold { rollout }, "A repair is under way.".to_owned()));
+            }
+            Some(AfterFailure::Mend(repair)) => return Ok(mend(offer.rollout, repair)),
+            Some(AfterFailure::TryAgain) | None => {}
         }
         let sequence = catalogue
             .get(&mut *conn, offer.digest)
@@ -157,6 +174,47 @@ fn is_of_this_incarnation(stored: &Stored, device: &Standing) -> bool {
         .is_some_and(|by| by - START_WITHIN >= device.enrolled_at)
 }
 
+/// What a device does whose try failed.
+enum AfterFailure {
+    /// A repair.
+    Mend(Repair),
+    /// Nothing: a repair is under way.
+    Mending,
+    /// It prepares anew.
+    TryAgain,
+}
+
+/// What follows a failure, while the rollout goes on; none where people have to look.
+fn after_failure(offer: &Offer, stored: &Stored) -> Option<AfterFailure> {
+    let goes_on = matches!(
+        offer.state,
+        RolloutState::Active | RolloutState::Completed { .. }
+    );
+    let a = &stored.assignment;
+    match a.state {
+        _ if !goes_on => None,
+        State::Remediating { .. } => Some(AfterFailure::Mending),
+        State::Failed { code, .. } if a.tries < offer.tries => {
+            Some(match remediation::next(code, a.tries)? {
+                Rung::Repair(repair) => AfterFailure::Mend(repair),
+                Rung::Again => AfterFailure::TryAgain,
+            })
+        }
+        state => state.is_before_permit().then_some(AfterFailure::TryAgain),
+    }
+}
+
+fn mend(rollout: Uuid, repair: Repair) -> (Order, String) {
+    let action = match repair {
+        Repair::RestoreHealth => RemediationAction::RestoreHealth,
+        Repair::RestoreHealthFromSource => RemediationAction::RestoreHealthFromSource,
+        Repair::ClearDownloads => RemediationAction::ClearDownloads,
+        Repair::FreeDiskSpace => RemediationAction::FreeDiskSpace,
+    };
+    let why = format!("It failed; before it tries again: {}.", repair.what());
+    (Order::Remediate { rollout, action }, why)
+}
+
 /// Seconds until the restart can no longer be put off, and what people get after that; none without a deadline. The time is
 /// read where it is needed: nearly no order is about a restart.
 async fn deadline(
@@ -210,7 +268,10 @@ fn prepare(
                 rollout,
                 digest: offer.digest.to_string(),
             },
-            "The ring is open; download ahead.".into(),
+            match stored.map(|s| s.assignment.started) {
+                Some(true) => "It failed; prepare for another try.".into(),
+                _ => "The ring is open; download ahead.".into(),
+            },
         ),
     }
 }

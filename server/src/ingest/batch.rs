@@ -270,8 +270,7 @@ impl Batch {
         let Some(stored) = self.assignments.get_mut(&key) else {
             return;
         };
-        let in_flight = stored.assignment.started && !stored.assignment.state.is_outcome();
-        if in_flight && stored.due_at.is_none() {
+        if stored.assignment.state.is_under_way() && stored.due_at.is_none() {
             stored.due_at =
                 Some(self.service_now + TimeDelta::seconds(Deadlines::default().hang_s));
             self.touched.insert(key);

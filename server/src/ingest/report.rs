@@ -267,10 +267,13 @@ pub fn report_of(kind: &EventKind) -> Result<Option<(Uuid, Report)>, (&'static s
             Some((*rollout, Report::RolledBack { code: code(c)? }))
         }
         EventKind::MachineUnusable { rollout, .. } => Some((*rollout, Report::Unusable)),
-        EventKind::RestartPending { rollout, .. }
-        | EventKind::OrderRefused { rollout, .. }
-        | EventKind::RemediationStarted { rollout, .. }
-        | EventKind::RemediationDone { rollout, .. } => Some((*rollout, Report::Alive)),
+        EventKind::RemediationStarted { rollout, .. } => Some((*rollout, Report::RepairStarted)),
+        EventKind::RemediationDone { rollout, ok, .. } => {
+            Some((*rollout, Report::RepairDone { ok: *ok }))
+        }
+        EventKind::RestartPending { rollout, .. } | EventKind::OrderRefused { rollout, .. } => {
+            Some((*rollout, Report::Alive))
+        }
         EventKind::Heartbeat { rollout: None, .. }
         | EventKind::InventoryChanged { .. }
         | EventKind::OobeStarted { .. }

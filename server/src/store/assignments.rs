@@ -80,6 +80,8 @@ const SILENT: i16 = 16;
 const OVERDUE: i16 = 32;
 const DRIFT: i16 = 64;
 const OK: i16 = 128;
+const RECOVERED: i16 = 256;
+const RELAPSED: i16 = 512;
 
 fn counted(a: &Assignment) -> i16 {
     [
@@ -91,6 +93,8 @@ fn counted(a: &Assignment) -> i16 {
         (a.overdue, OVERDUE),
         (a.drift, DRIFT),
         (a.ok, OK),
+        (a.recovered, RECOVERED),
+        (a.relapsed, RELAPSED),
     ]
     .into_iter()
     .filter_map(|(set, bit)| set.then_some(bit))
@@ -110,6 +114,7 @@ fn parts(state: &State) -> anyhow::Result<(&'static str, i16, Option<i32>)> {
         State::Verifying => ("verifying", 0, None),
         State::Succeeded => ("succeeded", 0, None),
         State::Failed { code, step } => ("failed", *step, *code),
+        State::Remediating { code, step } => ("remediating", *step, Some(*code)),
         State::RolledBack { code } => ("rolled_back", 0, Some(*code)),
         State::NotApplicable => ("not_applicable", 0, None),
         State::InstalledElsewhere => ("installed_elsewhere", 0, None),
@@ -131,6 +136,10 @@ fn state(word: &str, step: i16, code: Option<i32>) -> anyhow::Result<State> {
         "verifying" => State::Verifying,
         "succeeded" => State::Succeeded,
         "failed" => State::Failed { code, step },
+        "remediating" => State::Remediating {
+            code: code.context("a repair without its error")?,
+            step,
+        },
         "rolled_back" => State::RolledBack {
             code: code.context("rolled back without a code")?,
         },
@@ -162,6 +171,8 @@ struct Row {
     not_ready: Option<String>,
     progress_at: DateTime<Utc>,
     due_at: Option<DateTime<Utc>>,
+    tries: i16,
+    mended: Option<i32>,
 }
 
 impl TryFrom<Row> for Stored {
@@ -197,6 +208,10 @@ impl TryFrom<Row> for Stored {
                 overdue: has(OVERDUE),
                 drift: has(DRIFT),
                 ok: has(OK),
+                tries: u8::try_from(row.tries)?,
+                mended: row.mended.map(|c| HResult(c.cast_unsigned())),
+                recovered: has(RECOVERED),
+                relapsed: has(RELAPSED),
             },
             plan: row
                 .plan
@@ -267,6 +282,8 @@ struct Reported {
     not_ready: Vec<Option<String>>,
     progress_at: Vec<DateTime<Utc>>,
     due_at: Vec<Option<DateTime<Utc>>>,
+    tries: Vec<i16>,
+    mended: Vec<Option<i32>>,
 }
 
 impl Reported {
@@ -289,6 +306,9 @@ impl Reported {
             columns.not_ready.push(s.not_ready.clone());
             columns.progress_at.push(s.progress_at);
             columns.due_at.push(s.due_at);
+            columns.tries.push(s.assignment.tries.into());
+            let mended = s.assignment.mended.map(|c| c.0.cast_signed());
+            columns.mended.push(mended);
         }
         Ok(columns)
     }
@@ -329,14 +349,14 @@ pub async fn save_reported(conn: &mut PgConnection, all: &[&Stored]) -> anyhow::
     let r = Reported::of(all.iter().copied())?;
     sqlx::query!(
         "UPDATE assignment AS a SET state = k.state, step = k.step, code = k.code, suspicion = k.suspicion, counted = k.counted,
-            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at
+            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at, tries = k.tries, mended = k.mended
          FROM UNNEST($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::smallint[], $8::text[],
-                     $9::timestamptz[], $10::timestamptz[])
-              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at)
+                     $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::int[])
+              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at, tries, mended)
          WHERE a.rollout_id = k.rollout_id AND a.device_no = k.device_no",
         &r.rollouts, &r.device_nos, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
         &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
-        &r.due_at as &[Option<DateTime<Utc>>],
+        &r.due_at as &[Option<DateTime<Utc>>], &r.tries, &r.mended as &[Option<i32>],
     )
     .execute(conn)
     .await?;

@@ -29,6 +29,10 @@ pub struct Change {
     pub resolved: i64,
     /// See [`Counts::drift`].
     pub drift: i64,
+    /// See [`Counts::recovered`].
+    pub recovered: i64,
+    /// See [`Counts::relapsed`].
+    pub relapsed: i64,
 }
 
 impl Change {
@@ -41,6 +45,8 @@ impl Change {
         self.overdue += i64::from(delta.overdue);
         self.resolved += i64::from(delta.resolved);
         self.drift += i64::from(delta.drift);
+        self.recovered += i64::from(delta.recovered);
+        self.relapsed += i64::from(delta.relapsed);
     }
 }
 
@@ -84,17 +90,21 @@ pub async fn apply(conn: &mut PgConnection, lane: i16, changes: &Changes) -> sql
     let column =
         |field: fn(&Change) -> i64| changes.iter().map(|(_, c)| field(c)).collect::<Vec<i64>>();
     sqlx::query!(
-        "INSERT INTO evidence AS e (digest, cohort, stage_id, lane, started, ok, failed, severe, silent, overdue, resolved, drift)
-         SELECT d, c, s, $1, n1, n2, n3, n4, n5, n6, n7, n8
+        "INSERT INTO evidence AS e (digest, cohort, stage_id, lane, started, ok, failed, severe, silent, overdue, resolved, drift,
+                                     recovered, relapsed)
+         SELECT d, c, s, $1, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10
          FROM UNNEST($2::bytea[], $3::smallint[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-                     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) AS k (d, c, s, n1, n2, n3, n4, n5, n6, n7, n8)
+                     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[])
+              AS k (d, c, s, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
          ON CONFLICT (digest, cohort, stage_id, lane) DO UPDATE SET
             started = e.started + excluded.started, ok = e.ok + excluded.ok, failed = e.failed + excluded.failed,
             severe = e.severe + excluded.severe, silent = e.silent + excluded.silent, overdue = e.overdue + excluded.overdue,
-            resolved = e.resolved + excluded.resolved, drift = e.drift + excluded.drift",
+            resolved = e.resolved + excluded.resolved, drift = e.drift + excluded.drift,
+            recovered = e.recovered + excluded.recovered, relapsed = e.relapsed + excluded.relapsed",
         lane, &digests, &cohorts, &stages,
         &column(|c| c.started), &column(|c| c.ok), &column(|c| c.failed), &column(|c| c.severe),
         &column(|c| c.silent), &column(|c| c.overdue), &column(|c| c.resolved), &column(|c| c.drift),
+        &column(|c| c.recovered), &column(|c| c.relapsed),
     )
     .execute(conn)
     .await?;
@@ -119,7 +129,8 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
            summed AS MATERIALIZED (
                SELECT cohort, sum(started)::bigint AS started, sum(ok)::bigint AS ok, sum(failed)::bigint AS failed,
                       sum(severe)::bigint AS severe, sum(silent)::bigint AS silent, sum(overdue)::bigint AS overdue,
-                      sum(resolved)::bigint AS resolved, sum(drift)::bigint AS drift
+                      sum(resolved)::bigint AS resolved, sum(drift)::bigint AS drift,
+                      sum(recovered)::bigint AS recovered, sum(relapsed)::bigint AS relapsed
                FROM evidence
                WHERE digest = (SELECT digest FROM rollout WHERE id = $1)
                  AND stage_id = ANY(ARRAY(SELECT s.id FROM alike JOIN stage s ON s.rollout_id = alike.id))
@@ -128,6 +139,7 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
                   COALESCE(s.started, 0) AS "started!", COALESCE(s.ok, 0) AS "ok!", COALESCE(s.failed, 0) AS "failed!",
                   COALESCE(s.severe, 0) AS "severe!", COALESCE(s.silent, 0) AS "silent!", COALESCE(s.overdue, 0) AS "overdue!",
                   COALESCE(s.resolved, 0) AS "resolved!", COALESCE(s.drift, 0) AS "drift!",
+                  COALESCE(s.recovered, 0) AS "recovered!", COALESCE(s.relapsed, 0) AS "relapsed!",
                   q.treated AS "fell_treated?", q.devices AS "fell_devices?", q.at_risk_treated AS "at_risk_treated?",
                   q.at_risk_control AS "at_risk_control?"
            FROM rollout r CROSS JOIN UNNEST(0::smallint || r.cohorts) AS f (cohort)
@@ -148,6 +160,8 @@ pub async fn of_rollout(conn: &mut PgConnection, rollout: Uuid) -> anyhow::Resul
             overdue: count(row.overdue),
             resolved: count(row.resolved),
             drift: count(row.drift),
+            recovered: count(row.recovered),
+            relapsed: count(row.relapsed),
         };
         match (row.kind, row.value) {
             (Some(kind), Some(value)) => {
@@ -211,10 +225,13 @@ pub async fn of_rings(
                   sum(failed) FILTER (WHERE cohort = 0)::bigint AS failed, sum(severe) FILTER (WHERE cohort = 0)::bigint AS severe,
                   sum(silent) FILTER (WHERE cohort = 0)::bigint AS silent, sum(overdue) FILTER (WHERE cohort = 0)::bigint AS overdue,
                   sum(resolved) FILTER (WHERE cohort = 0)::bigint AS resolved, sum(drift) FILTER (WHERE cohort = 0)::bigint AS drift,
+                  sum(recovered) FILTER (WHERE cohort = 0)::bigint AS recovered,
+                  sum(relapsed) FILTER (WHERE cohort = 0)::bigint AS relapsed,
                   max(severe) FILTER (WHERE cohort <> 0)::bigint AS worst
            FROM (
                SELECT m.position, e.cohort, sum(e.started) AS started, sum(e.ok) AS ok, sum(e.failed) AS failed, sum(e.severe) AS severe,
-                      sum(e.silent) AS silent, sum(e.overdue) AS overdue, sum(e.resolved) AS resolved, sum(e.drift) AS drift
+                      sum(e.silent) AS silent, sum(e.overdue) AS overdue, sum(e.resolved) AS resolved, sum(e.drift) AS drift,
+                      sum(e.recovered) AS recovered, sum(e.relapsed) AS relapsed
                FROM rollout r JOIN stage m ON m.rollout_id = r.id
                JOIN stage s ON s.ring_id = m.ring_id AND (r.scope = 'track' OR s.rollout_id = r.id)
                JOIN evidence e ON e.stage_id = s.id AND e.digest = r.digest AND (e.cohort = 0 OR e.severe > 0)
@@ -237,6 +254,8 @@ pub async fn of_rings(
                 overdue: n(row.overdue),
                 resolved: n(row.resolved),
                 drift: n(row.drift),
+                recovered: n(row.recovered),
+                relapsed: n(row.relapsed),
             };
             (row.position, (counts, n(row.worst)))
         })

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::hold::{self, Hold};
-use engine::policy::RestartPolicy;
+use engine::policy::{MOST_TRIES, RestartPolicy};
 use engine::ring::Subject;
 use engine::rollout::RolloutState;
 use serde_json::value::RawValue;
@@ -34,6 +34,8 @@ pub struct Offer {
     pub of_ring: bool,
     /// How long its people may put the restart off.
     pub restart: RestartPolicy,
+    /// How often a device that failed tries again.
+    pub tries: u8,
     /// Known issues and exclusions of the rollout.
     pub holds: Vec<Hold>,
 }
@@ -96,6 +98,7 @@ struct Stage {
     digest: Sha256,
     state: RolloutState,
     restart: RestartPolicy,
+    tries: u8,
     holds: Vec<Hold>,
 }
 
@@ -110,6 +113,7 @@ impl Stage {
             open: self.open,
             of_ring: self.ring == ring,
             restart: self.restart,
+            tries: self.tries,
             holds: self.holds.clone(),
         }
     }
@@ -186,7 +190,7 @@ async fn stages(
 ) -> anyhow::Result<Vec<Stage>> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.ring_id, g.open, r.id AS rollout, r.track_id, r.scope = 'listed' AS "listed!", r.digest, r.state AS "state: Json<RolloutState>",
-                  s.policy -> 'restart' AS "restart: Json<RestartPolicy>"
+                  s.policy -> 'restart' AS "restart: Json<RestartPolicy>", (s.policy ->> 'tries')::smallint AS tries
            FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
            WHERE s.id = ANY($1) OR (s.ring_id = ANY($2) AND g.open) ORDER BY r.created_at DESC, r.id"#,
         begun,
@@ -209,6 +213,7 @@ async fn stages(
                 digest,
                 state: r.state.0,
                 restart: r.restart.map(|r| r.0).unwrap_or_default(),
+                tries: r.tries.map_or(Ok(MOST_TRIES), u8::try_from)?,
                 holds: mine.map(|h| h.hold.clone()).collect(),
             })
         })

@@ -36,6 +36,7 @@ impl Place {
         let a = &stored.assignment;
         let (failed, code) = match a.state {
             State::Failed { code, .. } => (true, code),
+            State::Remediating { code, .. } => (true, Some(code)),
             State::RolledBack { code } => (true, Some(code)),
             _ => (false, None),
         };

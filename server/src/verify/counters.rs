@@ -86,7 +86,7 @@ async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
                  SELECT rollout_id, stage_id,
                         CASE suspicion WHEN 'hang' THEN 'hang_suspected' WHEN 'lost' THEN 'lost' ELSE state END,
                         not_ready IS NOT NULL AND counted & 2 = 0,
-                        CASE WHEN counted & 1 = 1 AND (suspicion IS NOT NULL OR state IN ('failed', 'rolled_back')) THEN cohorts[1] ELSE 0 END,
+                        CASE WHEN counted & 1 = 1 AND (suspicion IS NOT NULL OR state IN ('failed', 'remediating', 'rolled_back')) THEN cohorts[1] ELSE 0 END,
                         COALESCE(code::bigint & 4294967295, -1), 0, count(*)
                  FROM assignment GROUP BY 1, 2, 3, 4, 5, 6) AS k
            GROUP BY rollout_id, stage_id, word, waits, model, code HAVING sum(stored) <> sum(counted) ORDER BY 1"#,

@@ -80,7 +80,8 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let stored = sqlx::query!(
         r#"SELECT stage_id, cohort, sum(started)::bigint AS "started!", sum(ok)::bigint AS "ok!", sum(failed)::bigint AS "failed!",
                   sum(severe)::bigint AS "severe!", sum(silent)::bigint AS "silent!", sum(overdue)::bigint AS "overdue!",
-                  sum(resolved)::bigint AS "resolved!", sum(drift)::bigint AS "drift!"
+                  sum(resolved)::bigint AS "resolved!", sum(drift)::bigint AS "drift!",
+                  sum(recovered)::bigint AS "recovered!", sum(relapsed)::bigint AS "relapsed!"
            FROM evidence GROUP BY 1, 2"#,
     )
     .fetch_all(&mut *tx)
@@ -96,6 +97,8 @@ pub async fn recount(pool: &PgPool) -> anyhow::Result<Vec<String>> {
             overdue: count(r.overdue),
             resolved: count(r.resolved),
             drift: count(r.drift),
+            recovered: count(r.recovered),
+            relapsed: count(r.relapsed),
         };
         found.insert((r.stage_id, r.cohort), counts);
     }
@@ -196,4 +199,6 @@ fn add(counts: &mut Counts, delta: Delta) {
     step(&mut counts.overdue, delta.overdue);
     step(&mut counts.resolved, delta.resolved);
     step(&mut counts.drift, delta.drift);
+    step(&mut counts.recovered, delta.recovered);
+    step(&mut counts.relapsed, delta.relapsed);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_protocol::RemediationAction;
 use chrono::{DateTime, Utc};
 use servicing::HResult;
 use sha2::Digest;
@@ -48,7 +49,13 @@ impl Platform for SimulatedDevice {
             }
             Action::Install { step, target, .. } => self.install(step, *target),
             Action::Restart => self.go_down(self.step_time().0),
-            Action::Remediate(_) => {
+            Action::Remediate(action) => {
+                if matches!(
+                    action,
+                    RemediationAction::RestoreHealth | RemediationAction::RestoreHealthFromSource
+                ) {
+                    self.fate.repair_store();
+                }
                 self.work = Some((
                     self.now + REPAIR,
                     Work::Answer(Input::Remediated { ok: true }),

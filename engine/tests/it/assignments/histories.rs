@@ -1,5 +1,7 @@
 //! Random histories of one device.
 
+use engine::policy::MOST_TRIES;
+
 use super::*;
 
 fn reports() -> impl Strategy<Value = Report> {
@@ -24,6 +26,8 @@ fn reports() -> impl Strategy<Value = Report> {
         step.prop_map(|step| Report::Failed { code: CODE, step }),
         Just(Report::RolledBack { code: CODE }),
         Just(Report::Unusable),
+        Just(Report::RepairStarted),
+        any::<bool>().prop_map(|ok| Report::RepairDone { ok }),
         Just(Report::Alive),
         Just(Report::Overdue),
         Just(Report::HangSuspected),
@@ -42,6 +46,8 @@ fn recount(a: &Assignment) -> Counts {
         overdue: a.overdue.into(),
         resolved: a.resolved.into(),
         drift: a.drift.into(),
+        recovered: a.recovered.into(),
+        relapsed: a.relapsed.into(),
     }
 }
 
@@ -62,10 +68,13 @@ proptest! {
             prop_assert_eq!(c, recount(&after));
             prop_assert!(c.ok <= c.resolved && c.resolved <= c.started && c.started <= 1);
             prop_assert!(c.failed <= c.started && c.severe <= c.started && c.silent <= c.started);
-            prop_assert!(!before.state.is_outcome() || after.state == before.state);
+            let climbs = matches!(before.state, State::Failed { .. }) && after.tries == before.tries + 1;
+            prop_assert!(!before.state.is_outcome() || after.state == before.state || climbs);
+            prop_assert!(!before.failed || after.failed);
+            prop_assert!(!(after.recovered && after.relapsed) && after.tries <= MOST_TRIES);
             prop_assert!(!after.ok || after.state == State::Succeeded);
             prop_assert!(!after.started || !after.state.is_outcome() || after.resolved);
-            prop_assert!(!after.state.is_before_permit() || !after.started);
+            prop_assert!(!after.state.is_before_permit() || !after.started || after.tries > 0);
         }
     }
 

@@ -3,6 +3,7 @@
 mod absence;
 mod histories;
 mod outcomes;
+mod repairs;
 mod steps;
 
 use crate::lab::at;
@@ -120,6 +121,8 @@ fn add(counts: &mut Counts, delta: &Delta) {
     add(&mut counts.overdue, delta.overdue);
     add(&mut counts.resolved, delta.resolved);
     add(&mut counts.drift, delta.drift);
+    add(&mut counts.recovered, delta.recovered);
+    add(&mut counts.relapsed, delta.relapsed);
 }
 
 #[test]
@@ -168,6 +171,10 @@ fn the_words_of_a_state_are_those_of_its_json() {
         State::Succeeded,
         State::Failed {
             code: Some(CODE),
+            step: 2,
+        },
+        State::Remediating {
+            code: CODE,
             step: 2,
         },
         State::RolledBack { code: CODE },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
 use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
-use engine::assignment::Deadlines;
+use engine::assignment::{Deadlines, State};
 use engine::halt::assess;
 use engine::ids::CohortId;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl Round<'_> {
                     .get(&c.asker.device_no)
                     .is_some_and(|a| a.assignment.started)
             });
-        // A device whose permit lapsed has its place already: it counts once.
+        // A device whose permit lapsed, or that failed and tries again, has its place already: it counts once.
         for candidate in again {
             let device_no = candidate.asker.device_no;
             match self.closed_to(&candidate)? {
@@ -150,6 +150,10 @@ impl Round<'_> {
             .cloned()
             .context("a permit without its assignment")?;
         let first = !stored.assignment.started;
+        // A lapsed permit's time goes on; another try has a time of its own.
+        if stored.assignment.state == State::RestartAgreed {
+            stored.permitted_at = Some(self.service_now);
+        }
         let of = u16::try_from(candidate.steps.len())?;
         stored.assignment = stored
             .assignment
@@ -165,7 +169,6 @@ impl Round<'_> {
         stored.progress_at = self.service_now;
         if first {
             stored.cohorts = candidate.cohorts;
-            stored.permitted_at = Some(self.service_now);
             *self.granted_per_stage.entry(candidate.stage).or_default() += 1;
             // What is granted now counts against the caps of the stages that are asked next in this round.
             self.evidence.all.started += 1;

@@ -28,7 +28,7 @@ const TERM: &str = "a term such as ring:Pilot, state:failed, model:\"Latitude 54
 
 /// Words of `state:`. `targeted`, `complete` and `ahead` are those of devices that have not begun; `not_ready` is
 /// said beside another state; `not_applicable` is both what a device said and what is known before it began.
-pub const STATES: [&str; 19] = [
+pub const STATES: [&str; 20] = [
     "targeted",
     "downloading",
     "ready",
@@ -40,6 +40,7 @@ pub const STATES: [&str; 19] = [
     "verifying",
     "succeeded",
     "failed",
+    "remediating",
     "rolled_back",
     "hang_suspected",
     "lost",

@@ -2,6 +2,7 @@
 
 use engine::approval::Ask;
 use engine::policy::{FailureLimit, Growth, Sample, StagePolicy};
+use engine::remediation;
 use engine::words::{count, devices, limit, number};
 use servicing::Sequence;
 
@@ -189,6 +190,7 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
                 (Some(deadline), grace) => format!("within {deadline} h, and {grace} h of grace"),
             },
         ),
+        ("After a failure", remediation::tries_word(policy.tries)),
         (
             "Window",
             policy.limits.window.map_or_else(

@@ -2,6 +2,8 @@
 
 use engine::assignment::State as Step;
 use engine::ids::RolloutId;
+use engine::remediation;
+use servicing::HResult;
 use sqlx::PgConnection;
 
 use super::events::lasting;
@@ -84,6 +86,10 @@ pub fn sentences(line: &AssignmentLine) -> Vec<String> {
                 a.of,
                 meaning.unwrap_or_default()
             ));
+            said.extend(needs_hands(code, a.tries).map(str::to_owned));
+        }
+        Step::Remediating { code, step } => {
+            said.push(format!("Step {step} of {}: {code}.", a.of));
         }
         Step::Failed { code: None, .. } => {
             said.push("Build or packages were not as expected afterwards.".to_owned());
@@ -101,6 +107,19 @@ pub fn sentences(line: &AssignmentLine) -> Vec<String> {
         said.push(format!("Not ready: {}.", why.replace('_', " ")));
     }
     said
+}
+
+/// Where nothing is left that the device could do by itself.
+fn needs_hands(code: HResult, tries: u8) -> Option<&'static str> {
+    match (remediation::next(Some(code), tries), tries) {
+        (Some(_), _) => None,
+        (None, 0) => {
+            Some("There is nothing that a device could do by itself: somebody has to look.")
+        }
+        (None, _) => {
+            Some("It failed again after all that it could do by itself: somebody has to look.")
+        }
+    }
 }
 
 /// How it stands in a rollout, in one sentence.
@@ -121,6 +140,7 @@ pub fn stands(place: &Place, line: Option<&AssignmentLine>, frame: &Frame) -> St
     match place.place.split(':').next().unwrap_or_default() {
         "succeeded" => format!("{kb} is installed and was verified."),
         "failed" => format!("{kb} failed. {step}"),
+        "remediating" => format!("{kb} failed, and the device is being repaired. {step}"),
         "rolled_back" => format!("{kb} was installed and Windows took it back. {step}"),
         "hang_suspected" => {
             format!("No progress with {kb} {since}, though the device is alive. {step}")

@@ -80,8 +80,9 @@ pub(super) struct Exception {
 }
 
 /// Stored states that are shown, in order, each with its look.
-const EXCEPTIONS: [(&str, &str, Tone, Icon); 6] = [
+const EXCEPTIONS: [(&str, &str, Tone, Icon); 7] = [
     ("failed", "failed", Tone::Bad, Icon::X),
+    ("remediating", "being repaired", Tone::Bad, Icon::Timer),
     ("rolled_back", "rolled back", Tone::Bad, Icon::X),
     ("hang_suspected", "hung", Tone::Hung, Icon::Hourglass),
     ("lost", "silent", Tone::Mute, Icon::Gone),
@@ -317,7 +318,7 @@ fn latest(
         slice(
             "failed",
             "d-failed",
-            count("failed") + count("rolled_back"),
+            count("failed") + count("remediating") + count("rolled_back"),
             false,
         ),
         slice("hung", "d-hung", count("hang_suspected"), true),

@@ -204,6 +204,7 @@ impl State {
             "verifying" => Self::quiet(Tone::Run, Icon::Timer, "Verifying"),
             "succeeded" => Self::quiet(Tone::Ok, Icon::OkRing, "Succeeded"),
             "failed" => Self::loud(Tone::Bad, Icon::X, "Failed"),
+            "remediating" => Self::loud(Tone::Bad, Icon::Timer, "Being repaired"),
             "rolled_back" => Self::loud(Tone::Bad, Icon::X, "Rolled back"),
             "hang_suspected" => Self::loud(Tone::Hung, Icon::Hourglass, "Hang suspected"),
             "lost" => Self::loud(Tone::Mute, Icon::Gone, "Silent"),

@@ -14,18 +14,20 @@ pub enum Setting {
     Window,
     Deadline,
     Grace,
+    Tries,
     Soak,
     Approvals,
     Age,
 }
 
 impl Setting {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AtOnce,
         Self::PerDay,
         Self::Window,
         Self::Deadline,
         Self::Grace,
+        Self::Tries,
         Self::Soak,
         Self::Approvals,
         Self::Age,
@@ -39,6 +41,7 @@ impl Setting {
             Self::Window => "limits.window",
             Self::Deadline => "restart.deadline_hours",
             Self::Grace => "restart.grace_hours",
+            Self::Tries => "tries",
             Self::Soak => "soak_hours",
             Self::Approvals => "approvals",
             Self::Age => "minimum_age_days",
@@ -65,6 +68,7 @@ impl Setting {
             Self::Window => "Window, device's time",
             Self::Deadline => "Restart deadline, hours",
             Self::Grace => "Grace, hours",
+            Self::Tries => "Tries after a failure",
             Self::Soak => "Soak, working hours",
             Self::Approvals => "Approvals",
             Self::Age => "Minimum age, days",
@@ -103,6 +107,7 @@ impl Setting {
                 .deadline_hours
                 .map_or_else(String::new, |hours| hours.to_string()),
             Self::Grace => policy.restart.grace_hours.to_string(),
+            Self::Tries => policy.tries.to_string(),
             Self::Soak => policy.soak_hours.to_string(),
             Self::Approvals => policy.approvals.to_string(),
             Self::Age => policy.minimum_age_days.to_string(),
@@ -125,6 +130,7 @@ impl Setting {
                 policy.restart.deadline_hours = Some(text.parse().map_err(|_| WHOLE)?);
             }
             Self::Grace => policy.restart.grace_hours = text.parse().map_err(|_| WHOLE)?,
+            Self::Tries => policy.tries = text.parse().map_err(|_| WHOLE)?,
             Self::Soak => policy.soak_hours = text.parse().map_err(|_| WHOLE)?,
             Self::Approvals => policy.approvals = text.parse().map_err(|_| WHOLE)?,
             Self::Age => policy.minimum_age_days = text.parse().map_err(|_| WHOLE)?,
@@ -237,7 +243,7 @@ mod tests {
             (expedited.policy.soak_hours, expedited.policy.approvals),
             (4, 3)
         );
-        assert_eq!(expedited.fields[5].value, "4");
+        assert_eq!(expedited.fields[6].value, "4");
     }
 
     #[test]
@@ -263,7 +269,7 @@ mod tests {
                 "restart.grace_hours"
             ]
         );
-        assert_eq!(wrong.fields[5].value, "two days");
+        assert_eq!(wrong.fields[6].value, "two days");
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Row {
             Stream::Severe => "All devices, unusable",
             Stream::Silence => "All devices, silent",
             Stream::Overdue => "All devices, slow",
+            Stream::Relapse => "Repaired, failed again",
         };
         let mut watch = watch.clone();
         if watch.stream == Stream::Silence && watch.halts_at.is_none() {

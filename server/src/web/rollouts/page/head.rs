@@ -233,6 +233,7 @@ fn harmed(read: &Read) -> Vec<Link> {
     let mut links = Vec::new();
     for (state, word) in [
         ("failed", "failed"),
+        ("remediating", "being repaired"),
         ("rolled_back", "rolled back"),
         ("hang_suspected", "suspected to hang"),
         ("lost", "silent"),

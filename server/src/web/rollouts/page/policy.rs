@@ -1,7 +1,7 @@
 //! A stage's policy in words.
 
 use engine::policy::{FailureLimit, Growth, Preset, Sample, StagePolicy};
-use engine::words;
+use engine::{remediation, words};
 
 /// A preset as people read it.
 pub const fn preset_word(preset: Preset) -> &'static str {
@@ -99,6 +99,7 @@ pub fn policy_lines(policy: &StagePolicy) -> Vec<(&'static str, String)> {
             },
         ));
     }
+    lines.push(("After a failure", remediation::tries_word(policy.tries)));
     lines.push(("Time zone", policy.time_zone.to_string()));
     lines
 }

@@ -38,7 +38,7 @@ const fn kind(
 }
 
 /// In the order in which the bar shows them: what is done, what is on its way, what went wrong.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 20] = [
     kind("succeeded", "Succeeded", "succeeded", "d-succeeded", true),
     kind(
         "earlier_well",
@@ -95,6 +95,13 @@ const KINDS: [Kind; 19] = [
     ),
     kind("targeted", "Targeted", "targeted", "d-targeted", true),
     kind("failed", "Failed", "failed", "d-failed", true),
+    kind(
+        "remediating",
+        "Being repaired",
+        "being repaired",
+        "d-failed",
+        false,
+    ),
     kind(
         "rolled_back",
         "Rolled back",

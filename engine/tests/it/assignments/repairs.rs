@@ -1,0 +1,186 @@
+//! What a device counts for that failed, was repaired and tried again.
+
+use super::*;
+
+/// Servicing was busy: passes by itself.
+const BUSY: HResult = HResult(0x8024_0009);
+
+/// It failed in its only step.
+fn failed(code: HResult) -> Device {
+    let mut device = Device::installing();
+    device.say(Report::Failed { code, step: 1 });
+    device
+}
+
+/// Repaired, ready again, and permitted.
+fn tries_again(device: &mut Device) -> &mut Device {
+    let no = device.now.permit_no;
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: true })
+        .say(Report::DownloadDone)
+        .say(Report::RestartAgreed);
+    device.permit(1).unwrap();
+    assert_eq!(device.now.permit_no, no + 1);
+    device
+}
+
+fn counts(failed: u64, recovered: u64, relapsed: u64) -> Counts {
+    Counts {
+        started: 1,
+        failed,
+        resolved: 1,
+        recovered,
+        relapsed,
+        ..Counts::default()
+    }
+}
+
+#[test]
+fn a_repaired_device_that_succeeds_stays_a_failure_of_the_update() {
+    let mut device = failed(CODE);
+    device.say(Report::RepairStarted);
+    assert_eq!(
+        device.now.state,
+        State::Remediating {
+            code: CODE,
+            step: 1
+        }
+    );
+    device.say(Report::RepairDone { ok: true });
+    assert_eq!(device.now.state, State::Downloading);
+    device
+        .say(Report::DownloadDone)
+        .say(Report::RestartAgreed)
+        .permit(1)
+        .unwrap();
+    device.step(2, 1, false).verified("26100.8117");
+    assert_eq!(device.now.state, State::Succeeded);
+    assert_eq!(device.counts, counts(1, 1, 0));
+    assert!(!device.now.regressed());
+    // Whatever comes after that counts nothing twice.
+    device.say(Report::RolledBack { code: CODE });
+    assert_eq!(device.counts, counts(1, 1, 0));
+}
+
+#[test]
+fn the_same_error_after_a_repair_that_worked_is_a_relapse_once() {
+    let mut device = failed(CODE);
+    tries_again(&mut device).say(Report::StepStarted {
+        permit_no: 2,
+        step: 1,
+    });
+    let again = Report::Failed {
+        code: CODE,
+        step: 1,
+    };
+    device.say(again);
+    assert_eq!(device.counts, counts(1, 0, 1));
+    tries_again(&mut device).say(Report::StepStarted {
+        permit_no: 3,
+        step: 1,
+    });
+    device.say(again);
+    assert_eq!(device.counts, counts(1, 0, 1));
+    // The ladder is at its end.
+    device.say(Report::RepairStarted);
+    assert!(matches!(device.now.state, State::Failed { .. }));
+    assert_eq!(device.permit(1), Err(PermitRefused::Ended));
+}
+
+#[test]
+fn another_error_after_a_repair_is_no_relapse() {
+    let mut device = failed(CODE);
+    tries_again(&mut device).say(Report::StepStarted {
+        permit_no: 2,
+        step: 1,
+    });
+    device.say(Report::Failed {
+        code: BUSY,
+        step: 1,
+    });
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
+
+#[test]
+fn a_repair_that_did_not_work_leads_to_the_next_one() {
+    let mut device = failed(CODE);
+    let before = device.now.state;
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: false });
+    assert_eq!((device.now.state, device.now.tries), (before, 1));
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: false });
+    assert_eq!((device.now.state, device.now.tries), (before, 2));
+    device.say(Report::RepairStarted);
+    assert_eq!(device.now.state, before, "there is no third");
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
+
+#[test]
+fn what_passes_by_itself_is_tried_again_twice_and_no_repair_of_it_is_believed() {
+    let mut device = failed(BUSY);
+    device.say(Report::RepairStarted);
+    assert!(matches!(device.now.state, State::Failed { .. }));
+    for no in [2, 3] {
+        device.say(Report::DownloadDone).say(Report::RestartAgreed);
+        device.permit(1).unwrap();
+        device
+            .say(Report::StepStarted {
+                permit_no: no,
+                step: 1,
+            })
+            .say(Report::Failed {
+                code: BUSY,
+                step: 1,
+            });
+    }
+    device.say(Report::DownloadDone).say(Report::RestartAgreed);
+    assert_eq!(device.permit(1), Err(PermitRefused::Ended));
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
+
+#[test]
+fn a_step_under_a_permit_that_failed_is_not_believed_while_the_device_prepares_anew() {
+    let mut device = failed(CODE);
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: true })
+        .say(Report::DownloadDone)
+        .say(Report::StepStarted {
+            permit_no: 1,
+            step: 1,
+        });
+    assert_eq!(device.now.state, State::Ready);
+    assert_eq!(device.counts.drift, 1, "it ran a step without a permit");
+}
+
+#[test]
+fn a_device_that_is_being_repaired_or_prepares_anew_neither_hangs_nor_is_slow() {
+    let mut device = failed(CODE);
+    for report in [
+        Report::RepairStarted,
+        Report::RepairDone { ok: true },
+        Report::DownloadDone,
+        Report::RestartAgreed,
+    ] {
+        device.say(report);
+        let times = Times {
+            permitted_at: at("2026-05-01T00:00:00Z"),
+            progress_at: at("2026-05-01T00:00:00Z"),
+            contact_at: at("2026-05-01T00:00:00Z"),
+        };
+        let late = at("2026-05-09T00:00:00Z");
+        assert_eq!(
+            judge(&device.now, &times, &Deadlines::default(), late),
+            (None, None)
+        );
+        device
+            .say(Report::Overdue)
+            .say(Report::HangSuspected)
+            .say(Report::Lost);
+    }
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
