@@ -36,8 +36,7 @@ impl Place {
         let a = &stored.assignment;
         let (failed, code) = match a.state {
             State::Failed { code, .. } => (true, code),
-            State::Remediating { code, .. } => (true, Some(code)),
-            State::RolledBack { code } => (true, Some(code)),
+            State::Remediating { code, .. } | State::RolledBack { code } => (true, Some(code)),
             _ => (false, None),
         };
         let troubled = a.started && (failed || a.suspicion.is_some());
