@@ -152,6 +152,8 @@ pub fn stands(place: &Place, line: Option<&AssignmentLine>, frame: &Frame) -> St
         ),
         "not_ready" => format!("{kb} is meant for it and could not start now. {why}"),
         "not_applicable" => format!("{kb} is not for this device. {why}"),
+        "held" => format!("{kb} is meant for it. {why}"),
+        "excluded" => why,
         "not_listed" => format!("{kb} goes to listed devices, and this is none of them."),
         "complete" => format!("It has {kb} already."),
         "ahead" => format!("It is beyond {kb} already."),
@@ -159,6 +161,9 @@ pub fn stands(place: &Place, line: Option<&AssignmentLine>, frame: &Frame) -> St
             format!("Something else put it onto the build of {kb}, or a newer one.")
         }
         "awaiting_approval" | "revoked" => String::new(),
-        word => format!("{kb}: {} {since}. {step}", word.replace('_', " ")),
+        word => {
+            let stands = format!("{kb}: {} {since}", word.replace('_', " "));
+            format!("{}. {step}", stands.trim_end())
+        }
     }
 }
