@@ -333,3 +333,19 @@ async fn a_device_that_did_not_finish_before_counts_where_it_started() {
     assert_eq!(lab.counts(rollout, "broad").await.ok, 1);
     lab.verify().await;
 }
+
+#[tokio::test]
+async fn whoever_writes_a_rollout_is_told_of_known_issues_that_concern_it() {
+    let lab = Lab::start().await;
+    let (sequence, _) = lab.publish(KB).await;
+    let (another, _) = lab.publish("KB5086672").await;
+    hold(&lab, MODEL, Some(sequence), 48).await;
+    let visitor = lab.visitor(lab.people.operator).await;
+    let said = "A known issue holds devices: BitLocker asks for its key.";
+    for (of, told) in [(sequence, true), (another, false)] {
+        let path = format!("/rollouts/new?track={}&sequence={of}", lab.track);
+        let page = visitor.get(&path).await;
+        assert_eq!(page.status, 200);
+        assert_eq!(page.text().contains(said), told, "{of}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::http::Failure;
 use crate::registry;
 use crate::store::sequences::{self, Stored};
 use crate::store::tracks::{self, Track};
-use crate::store::{device_kinds, rollouts};
+use crate::store::{device_kinds, holds, rollouts};
 use crate::web::form::Mistakes;
 use crate::web::parts::{Bar, Class, Slice, Tally, class_words, isolated, term};
 
@@ -132,6 +132,11 @@ impl Reading<'_> {
                 preset,
             })
             .collect();
+        let holds = holds::on(&mut *conn, &[track.id]).await?;
+        let about = holds
+            .iter()
+            .filter(|h| h.rollout.is_none() && h.digest.is_none_or(|d| d == sequence.digest));
+        warnings.extend(about.map(|h| warnings::of_hold(&h.hold, &track.name)));
         warnings.extend(warnings::of_rings(&judged, content, self.admin));
         let excluded = excluded(&statuses, track, listed.as_deref());
         let read = Preview {

@@ -1,14 +1,15 @@
 //! What someone should know before a rollout is saved.
 
+use engine::hold::Hold;
 use engine::policy::StagePolicy;
-use engine::words::count;
+use engine::words::{count, ended};
 use servicing::Sequence;
 
 use super::preview::Reach;
 use crate::control::GivesWay;
 use crate::store::rollouts::Stored;
 use crate::store::sequences::SequenceState;
-use crate::web::parts::Link;
+use crate::web::parts::{Link, device_list, term};
 
 /// A sentence, and where to look.
 #[derive(Debug, Clone)]
@@ -90,6 +91,18 @@ pub fn of_older(older: &Older) -> Warning {
             "Look at it",
             format!("/rollouts/{}", older.stored.rollout.id),
         )),
+    }
+}
+
+/// Of a known issue of the track that is about the update.
+pub fn of_hold(hold: &Hold, track: &str) -> Warning {
+    let devices = [term("track", track), hold.query.to_string()].join(" ");
+    Warning {
+        sentence: format!(
+            "A known issue holds devices: {} Rings that have such devices neither open nor pass.",
+            ended(&hold.issue)
+        ),
+        link: Some(Link::new(hold.query.to_string(), device_list(&devices))),
     }
 }
 
