@@ -206,8 +206,9 @@ async fn no_page_holds_one_connection_and_waits_for_another() {
 }
 
 /// What can not be taken back takes the password once more.
-const STEP_UP: [&str; 9] = [
+const STEP_UP: [&str; 10] = [
     "POST /rollouts/{rollout}/clear-halt",
+    "POST /rollouts/{written}/roll-back",
     "POST /rollouts/{rollout}/request-override",
     "POST /approvals/{request}/approve",
     "POST /sequences/{draft}/withdraw",

@@ -67,6 +67,7 @@ impl Fold {
             Report::RepairStarted => self.repair_started(),
             Report::RepairDone { ok } => self.repair_done(ok),
             Report::RolledBack { code } => self.rolled_back(code),
+            Report::Refused => self.not_removed(None),
             Report::Unusable => self.unusable(),
             Report::Overdue => self.overdue(),
             Report::HangSuspected => self.suspect(Suspicion::Hang),
@@ -176,6 +177,9 @@ impl Fold {
     }
 
     fn failed(&mut self, code: HResult, step: u16) {
+        if step == 0 {
+            self.not_removed(Some(code));
+        }
         if self.next.state.is_outcome() || matches!(self.next.state, State::Remediating { .. }) {
             return;
         }
@@ -246,6 +250,8 @@ impl Fold {
 
     fn rolled_back(&mut self, code: HResult) {
         match self.next.state {
+            // By order: what it proved of the update stays.
+            State::Succeeded if code.is_success() => self.advance(State::Removed),
             State::Succeeded => self.regress(),
             state if state.is_outcome() => {}
             state if state.is_before_permit() => self.drift(),
@@ -253,6 +259,13 @@ impl Fold {
                 self.fail();
                 self.end(State::RolledBack { code });
             }
+        }
+    }
+
+    /// The only order after a success is to remove it again.
+    fn not_removed(&mut self, code: Option<HResult>) {
+        if self.next.state == State::Succeeded {
+            self.advance(State::NotRemoved { code });
         }
     }
 

@@ -62,6 +62,13 @@ pub enum State {
         /// As reported.
         code: HResult,
     },
+    /// Outcome: it succeeded, and was removed again by order.
+    Removed,
+    /// Outcome: it succeeded, was to be removed again, and could not be.
+    NotRemoved {
+        /// What the removal ended with; none where the agent refused it.
+        code: Option<HResult>,
+    },
     /// Outcome: the agent says that it can never take this.
     NotApplicable,
     /// Outcome: something else put it on this build or a newer one. Counted for harm, not for promotion.
@@ -77,6 +84,8 @@ impl State {
             Self::Succeeded
                 | Self::Failed { .. }
                 | Self::RolledBack { .. }
+                | Self::Removed
+                | Self::NotRemoved { .. }
                 | Self::NotApplicable
                 | Self::InstalledElsewhere
         )
@@ -117,6 +126,8 @@ impl State {
             Self::Failed { .. } => "failed",
             Self::Remediating { .. } => "remediating",
             Self::RolledBack { .. } => "rolled_back",
+            Self::Removed => "removed",
+            Self::NotRemoved { .. } => "not_removed",
             Self::NotApplicable => "not_applicable",
             Self::InstalledElsewhere => "installed_elsewhere",
         }
@@ -306,11 +317,13 @@ pub enum Report {
         /// It worked.
         ok: bool,
     },
-    /// Windows took it back.
+    /// Windows took it back; or, with a code that means success, it was removed by order.
     RolledBack {
         /// Normalised result.
         code: HResult,
     },
+    /// The agent did not do what it was ordered.
+    Refused,
     /// Positive evidence of an unusable machine.
     Unusable,
     /// Alive, nothing new.

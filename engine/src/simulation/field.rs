@@ -90,6 +90,13 @@ struct Part {
     granted: (i64, u64),
 }
 
+impl Part {
+    /// Nobody of it is let in before the evidence changes, or the day.
+    fn is_closed(&self, changes: u64) -> bool {
+        self.closed.is_some_and(|(looked, _)| looked == changes)
+    }
+}
+
 /// All devices, and what is known of them.
 pub(super) struct Field {
     habits: Habits,
@@ -211,9 +218,7 @@ impl Field {
     pub(super) fn next(&self, now: Minute) -> Option<Minute> {
         let nobody_may_start = |part: &Part| {
             let all = u64::try_from(part.devices.len()).unwrap_or(u64::MAX);
-            let is_closed = part
-                .closed
-                .is_some_and(|(changes, _)| changes == self.changes);
+            let is_closed = part.is_closed(self.changes);
             let is_settled = part.looked == Some(self.changes) && self.is_full();
             !part.is_open || part.counts.started >= all || is_closed || is_settled
         };
@@ -380,13 +385,20 @@ impl Field {
         if !self.parts[ring].is_open {
             return false;
         }
+        // With the day its limit is new, for whoever polls at any minute of it.
+        if self.parts[ring]
+            .closed
+            .is_some_and(|(_, day)| day != terms.day)
+        {
+            self.parts[ring].closed = None;
+        }
         let window = terms.limits.window;
         if window.is_some_and(|window| window.left(terms.local).is_none()) {
             return false;
         }
         // Caps grow only with the evidence, and limits only with the day.
         let is_news = self.parts[ring].looked != Some(self.changes);
-        let is_closed = self.parts[ring].closed == Some((self.changes, terms.day));
+        let is_closed = self.parts[ring].is_closed(self.changes);
         if is_closed || !is_news && self.is_full() {
             return false;
         }

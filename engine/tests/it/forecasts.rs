@@ -196,6 +196,20 @@ fn a_share_of_a_day_stretches_a_rollout_over_days() {
 }
 
 #[test]
+fn a_limit_of_the_day_lets_in_whoever_polls_at_any_minute_of_the_next() {
+    let mut plan = plan(Preset::Standard, &[12, 80]);
+    for ring in &mut plan.rings {
+        ring.policy.limits.percent_per_day = Some(engine::policy::Percent(20.0));
+    }
+    plan.habits.poll = 30;
+    plan.habits.idle_poll = 120;
+    for seed in 1..=12 {
+        let played = played(&plan, seed);
+        assert_eq!(played.end, End::Completed, "seed {seed}: {played:?}");
+    }
+}
+
+#[test]
 fn a_forecast_says_when_rings_open_and_what_a_bad_update_would_harm() {
     let forecast = forecasted(&plan(Preset::Standard, &[5, 40, 120]));
     assert_eq!(forecast.completes.of, 12);

@@ -40,6 +40,8 @@ pub fn router() -> Router<App> {
         .route("/rollouts/{id}/cancel", post(cancel))
         .route("/rollouts/{id}/request-override", post(request_override))
         .route("/rollouts/{id}/exclusions", post(exclude))
+        .route("/rollouts/{id}/roll-back", post(roll_back))
+        .route("/rollouts/{id}/stop-roll-back", post(stop_rollback))
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,6 +180,10 @@ async fn one(
 ) -> Result<Json<RolloutPage>, Failure> {
     let id = RolloutId(id);
     over(&app, caller, id).await?;
+    page(&app, id).await
+}
+
+async fn page(app: &App, id: RolloutId) -> Result<Json<RolloutPage>, Failure> {
     let mut tx = store::reading(&app.pool).await?;
     let stored = rollouts::by_id(&mut tx, id)
         .await?
@@ -299,6 +305,31 @@ async fn request_override(
 ) -> Result<Json<Moved>, Failure> {
     let input = |by, reason| Input::RequestOverride { by, reason };
     act_because(&app, caller, id, because, input).await
+}
+
+async fn roll_back(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(because): Body<Because>,
+) -> Result<Json<RolloutPage>, Failure> {
+    let rollout = RolloutId(id);
+    let by = over(&app, caller, rollout).await?.person();
+    app.control.roll_back(rollout, &because.text(), by).await?;
+    page(&app, rollout).await
+}
+
+async fn stop_rollback(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(because): Body<Because>,
+) -> Result<Json<RolloutPage>, Failure> {
+    let rollout = RolloutId(id);
+    let by = over(&app, caller, rollout).await?.person();
+    let reason = because.text();
+    app.control.stop_rollback(rollout, &reason, by).await?;
+    page(&app, rollout).await
 }
 
 async fn exclude(

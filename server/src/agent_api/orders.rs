@@ -33,7 +33,8 @@ pub(super) async fn for_device(
     let over = |s: &Stored| s.assignment.state.is_outcome();
     let seen = Seen {
         idle: matches!(order, Order::Nothing),
-        quiet: standing.assignments.iter().all(over),
+        // A removal is ordered also where nothing is offered.
+        quiet: standing.assignments.iter().all(over) && !matches!(order, Order::RollBack { .. }),
     };
     Ok((wire(order, why, &standing.inventory_digest), seen))
 }
@@ -81,6 +82,9 @@ async fn decide(
                 None => begun(offer, stored, now),
             });
         }
+    }
+    if let Some(removal) = removal(device)? {
+        return Ok(removal);
     }
     let mut why = NOT_OFFERED.to_owned();
     for offer in offers.iter().filter(|o| o.open) {
@@ -149,6 +153,30 @@ async fn decide(
         }
     }
     Ok((Order::Nothing, why))
+}
+
+/// What is to be removed from the device again, where it still has it: a later update in its place is none of this.
+fn removal(device: &Standing) -> anyhow::Result<Option<(Order, String)>> {
+    for stored in device
+        .assignments
+        .iter()
+        .filter(|s| s.assignment.state == State::Succeeded)
+        .filter(|s| is_of_this_incarnation(s, device))
+    {
+        let offer = device.offers.iter().find(|o| o.rollout == stored.rollout);
+        let Some((offer, kb)) = offer.and_then(|o| Some((o, o.removes?))) else {
+            continue;
+        };
+        let (facts, ledger) = device.inventory()?;
+        if Some(facts.build) == stored.assignment.expected && ledger.state_of(kb).is_some() {
+            let order = Order::RollBack {
+                rollout: offer.rollout,
+                kb: kb.to_string(),
+            };
+            return Ok(Some((order, format!("{kb} is to be removed again."))));
+        }
+    }
+    Ok(None)
 }
 
 /// A rollout that is over for good lets go of a device on which nothing of it runs: a permit that was not used, or

@@ -2,6 +2,7 @@
 //! [`Control::apply`]: lock, read, decide, save, in one transaction.
 
 mod create;
+mod rollback;
 mod save;
 mod sequences;
 mod snapshot;
@@ -26,6 +27,7 @@ use crate::store::{rollouts, tracks};
 use tail::Tail;
 
 pub use create::{Approvals, NewRollout, NewScope, wrong_ticket};
+pub use rollback::{NOT_REMOVABLE, rolls_back_not};
 pub use snapshot::load as load_snapshot;
 pub use start::GivesWay;
 

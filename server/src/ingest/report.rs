@@ -271,9 +271,8 @@ pub fn report_of(kind: &EventKind) -> Result<Option<(Uuid, Report)>, (&'static s
         EventKind::RemediationDone { rollout, ok, .. } => {
             Some((*rollout, Report::RepairDone { ok: *ok }))
         }
-        EventKind::RestartPending { rollout, .. } | EventKind::OrderRefused { rollout, .. } => {
-            Some((*rollout, Report::Alive))
-        }
+        EventKind::OrderRefused { rollout, .. } => Some((*rollout, Report::Refused)),
+        EventKind::RestartPending { rollout, .. } => Some((*rollout, Report::Alive)),
         EventKind::Heartbeat { rollout: None, .. }
         | EventKind::InventoryChanged { .. }
         | EventKind::OobeStarted { .. }

@@ -116,6 +116,8 @@ fn parts(state: &State) -> anyhow::Result<(&'static str, i16, Option<i32>)> {
         State::Failed { code, step } => ("failed", *step, *code),
         State::Remediating { code, step } => ("remediating", *step, Some(*code)),
         State::RolledBack { code } => ("rolled_back", 0, Some(*code)),
+        State::Removed => ("removed", 0, None),
+        State::NotRemoved { code } => ("not_removed", 0, *code),
         State::NotApplicable => ("not_applicable", 0, None),
         State::InstalledElsewhere => ("installed_elsewhere", 0, None),
     };
@@ -143,6 +145,8 @@ fn state(word: &str, step: i16, code: Option<i32>) -> anyhow::Result<State> {
         "rolled_back" => State::RolledBack {
             code: code.context("rolled back without a code")?,
         },
+        "removed" => State::Removed,
+        "not_removed" => State::NotRemoved { code },
         "not_applicable" => State::NotApplicable,
         "installed_elsewhere" => State::InstalledElsewhere,
         other => anyhow::bail!("stored assignment state can not be read: {other}"),
@@ -415,6 +419,19 @@ pub async fn save_permitted(conn: &mut PgConnection, all: &[&Stored]) -> anyhow:
 /// One column of some rows.
 fn each<T>(all: &[&Stored], column: fn(&Stored) -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
     all.iter().map(|s| column(s)).collect()
+}
+
+/// Devices on which a rollout succeeded and that were not seen to lose it since.
+///
+/// # Errors
+/// When the database fails.
+pub async fn succeeded(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(
+        "SELECT device_no FROM assignment WHERE rollout_id = $1 AND state = 'succeeded' ORDER BY device_no",
+        rollout,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Device and rollout of assignments that are due, the oldest first.

@@ -22,6 +22,7 @@ pub mod populations;
 pub mod preview;
 pub mod progress;
 pub mod requests;
+pub mod rollbacks;
 pub mod rollouts;
 pub mod seen;
 pub mod sequences;

@@ -9,7 +9,7 @@ use engine::policy::{MOST_TRIES, RestartPolicy};
 use engine::ring::Subject;
 use engine::rollout::RolloutState;
 use serde_json::value::RawValue;
-use servicing::{Facts, Ledger, Sha256};
+use servicing::{Facts, KbNumber, Ledger, Sha256};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -36,6 +36,8 @@ pub struct Offer {
     pub restart: RestartPolicy,
     /// How often a device that failed tries again.
     pub tries: u8,
+    /// The package that is to be removed from devices on which the rollout succeeded.
+    pub removes: Option<KbNumber>,
     /// Known issues and exclusions of the rollout.
     pub holds: Vec<Hold>,
 }
@@ -99,6 +101,7 @@ struct Stage {
     state: RolloutState,
     restart: RestartPolicy,
     tries: u8,
+    removes: Option<KbNumber>,
     holds: Vec<Hold>,
 }
 
@@ -114,6 +117,7 @@ impl Stage {
             of_ring: self.ring == ring,
             restart: self.restart,
             tries: self.tries,
+            removes: self.removes,
             holds: self.holds.clone(),
         }
     }
@@ -190,8 +194,9 @@ async fn stages(
 ) -> anyhow::Result<Vec<Stage>> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.ring_id, g.open, r.id AS rollout, r.track_id, r.scope = 'listed' AS "listed!", r.digest, r.state AS "state: Json<RolloutState>",
-                  s.policy -> 'restart' AS "restart: Json<RestartPolicy>", (s.policy ->> 'tries')::smallint AS tries
+                  s.policy -> 'restart' AS "restart: Json<RestartPolicy>", (s.policy ->> 'tries')::smallint AS tries, b.kb AS "removes?"
            FROM stage s JOIN rollout r ON r.id = s.rollout_id JOIN stage_gate g ON g.stage_id = s.id
+           LEFT JOIN rollback b ON b.rollout_id = r.id AND b.stopped_at IS NULL
            WHERE s.id = ANY($1) OR (s.ring_id = ANY($2) AND g.open) ORDER BY r.created_at DESC, r.id"#,
         begun,
         rings,
@@ -214,6 +219,7 @@ async fn stages(
                 state: r.state.0,
                 restart: r.restart.map(|r| r.0).unwrap_or_default(),
                 tries: r.tries.map_or(Ok(MOST_TRIES), u8::try_from)?,
+                removes: r.removes.map(|kb| kb.parse()).transpose()?,
                 holds: mine.map(|h| h.hold.clone()).collect(),
             })
         })

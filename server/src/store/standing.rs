@@ -37,6 +37,7 @@ impl Place {
         let (failed, code) = match a.state {
             State::Failed { code, .. } => (true, code),
             State::Remediating { code, .. } | State::RolledBack { code } => (true, Some(code)),
+            State::NotRemoved { code } => (false, code),
             _ => (false, None),
         };
         let troubled = a.started && (failed || a.suspicion.is_some());

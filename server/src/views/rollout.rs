@@ -19,8 +19,9 @@ use uuid::Uuid;
 
 use super::RequestLine;
 use crate::fleet::Catalogue;
+use crate::store::rollbacks::Rollback;
 use crate::store::rollouts::{self, Stored, StoredStage};
-use crate::store::{assignments, count, evidence, holds, populations, requests};
+use crate::store::{assignments, count, evidence, holds, populations, requests, rollbacks};
 
 /// Most lines of the halt table. Cohorts with failures come first: the others say nothing yet.
 const MOST_WATCHES: usize = 200;
@@ -179,6 +180,8 @@ pub struct RolloutPage {
     pub assignments: BTreeMap<String, u64>,
     /// Known issues and exclusions, the oldest first.
     pub holds: Vec<HoldLine>,
+    /// Its removal from devices on which it succeeded, where somebody wanted that.
+    pub rollback: Option<Rollback>,
     /// "4 of 496; brakes at 16, halts at 21", by stream and cohort.
     pub halt: Vec<Watch>,
     /// Baselines of the halt test.
@@ -226,6 +229,7 @@ impl RolloutPage {
             population,
             assignments,
             holds: held,
+            rollback: rollbacks::of(&mut *conn, id.0).await?,
             halt: table(watches(&seen, &baselines)),
             baselines,
             codes: codes

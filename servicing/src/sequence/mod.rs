@@ -238,6 +238,15 @@ impl Sequence {
         }
     }
 
+    /// The package whose removal takes the update back: the one that its article names. None where that is a servicing stack or
+    /// a checkpoint, which can not be removed.
+    #[must_use]
+    pub fn removable(&self) -> Option<KbNumber> {
+        let mut packages = self.variants.iter().flat_map(|v| &v.packages);
+        let own = packages.find(|p| p.kb == self.kb)?;
+        (!matches!(own.role, Role::Ssu | Role::Checkpoint)).then_some(self.kb)
+    }
+
     /// As [`Self::variant_for`], for updates that are only observed too.
     pub(crate) fn fitting_variant(&self, facts: &Facts) -> Result<&Variant, NotApplicable> {
         type Fits = fn(&Variant, &Facts) -> bool;

@@ -199,6 +199,20 @@ pub const ROUTES: &[Route] = &[
         r#"{"devices":"modle:x","reason":"because"}"#,
         422,
     ),
+    route(
+        "POST /rollouts/{written}/roll-back",
+        ADMIN,
+        Track,
+        REASON,
+        409,
+    ),
+    route(
+        "POST /rollouts/{rollout}/stop-roll-back",
+        ADMIN,
+        Track,
+        REASON,
+        409,
+    ),
     route("GET /approvals", VIEWER, Any, "", 200),
     route("GET /approvals?track={track}", VIEWER, Track, "", 200),
     route(

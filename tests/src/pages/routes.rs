@@ -95,6 +95,28 @@ pub const PAGES: &[Route] = &[
         "devices=modle:x&reason=because",
         422,
     ),
+    route("GET /rollouts/{rollout}/roll-back", ADMIN, Track, "", 200),
+    route(
+        "POST /rollouts/{written}/roll-back",
+        ADMIN,
+        Track,
+        "reason=because",
+        409,
+    ),
+    route(
+        "GET /rollouts/{rollout}/stop-roll-back",
+        ADMIN,
+        Track,
+        "",
+        200,
+    ),
+    route(
+        "POST /rollouts/{rollout}/stop-roll-back",
+        ADMIN,
+        Track,
+        "reason=because",
+        409,
+    ),
     // Overview
     route("GET /overview", VIEWER, Nobody, "", 200),
     // One rollout, and a new one

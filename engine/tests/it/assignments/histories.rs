@@ -25,6 +25,8 @@ fn reports() -> impl Strategy<Value = Report> {
         }),
         step.prop_map(|step| Report::Failed { code: CODE, step }),
         Just(Report::RolledBack { code: CODE }),
+        Just(Report::RolledBack { code: HResult(0) }),
+        Just(Report::Refused),
         Just(Report::Unusable),
         Just(Report::RepairStarted),
         any::<bool>().prop_map(|ok| Report::RepairDone { ok }),
@@ -69,10 +71,16 @@ proptest! {
             prop_assert!(c.ok <= c.resolved && c.resolved <= c.started && c.started <= 1);
             prop_assert!(c.failed <= c.started && c.severe <= c.started && c.silent <= c.started);
             let climbs = matches!(before.state, State::Failed { .. }) && after.tries == before.tries + 1;
-            prop_assert!(!before.state.is_outcome() || after.state == before.state || climbs);
+            let removal = before.state == State::Succeeded
+                && matches!(after.state, State::Removed | State::NotRemoved { .. });
+            prop_assert!(!before.state.is_outcome() || after.state == before.state || climbs || removal);
             prop_assert!(!before.failed || after.failed);
             prop_assert!(!(after.recovered && after.relapsed) && after.tries <= MOST_TRIES);
-            prop_assert!(!after.ok || after.state == State::Succeeded);
+            let has_succeeded = matches!(
+                after.state,
+                State::Succeeded | State::Removed | State::NotRemoved { .. }
+            );
+            prop_assert!(!after.ok || has_succeeded);
             prop_assert!(!after.started || !after.state.is_outcome() || after.resolved);
             prop_assert!(!after.state.is_before_permit() || !after.started || after.tries > 0);
         }

@@ -178,6 +178,8 @@ fn the_words_of_a_state_are_those_of_its_json() {
             step: 2,
         },
         State::RolledBack { code: CODE },
+        State::Removed,
+        State::NotRemoved { code: Some(CODE) },
         State::NotApplicable,
         State::InstalledElsewhere,
     ] {

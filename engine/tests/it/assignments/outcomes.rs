@@ -217,3 +217,39 @@ fn not_applicable_counts_for_nothing_before_the_permit_and_stays_in_the_denomina
         }
     );
 }
+
+#[test]
+fn an_update_that_is_removed_by_order_was_a_success() {
+    let well = Counts {
+        started: 1,
+        ok: 1,
+        resolved: 1,
+        ..Counts::default()
+    };
+    let mut device = Device::succeeded();
+    device.say(Report::RolledBack { code: HResult(0) });
+    assert_eq!((device.now.state, device.counts), (State::Removed, well));
+    // What is on an older build from here on is meant to be.
+    device
+        .verified("26100.8000")
+        .say(Report::RolledBack { code: CODE });
+    assert_eq!((device.now.state, device.counts), (State::Removed, well));
+    assert!(!device.now.regressed());
+}
+
+#[test]
+fn a_removal_that_fails_or_is_refused_ends_it() {
+    let removal = Report::Failed {
+        code: CODE,
+        step: 0,
+    };
+    for (report, code) in [(removal, Some(CODE)), (Report::Refused, None)] {
+        let mut device = Device::succeeded();
+        device.say(report).say(report);
+        assert_eq!(device.now.state, State::NotRemoved { code });
+        assert_eq!((device.counts.ok, device.counts.failed), (1, 0));
+    }
+    let mut running = Device::installing();
+    running.say(Report::Refused);
+    assert_eq!(running.now.state, State::Installing { step: 1 });
+}

@@ -28,7 +28,7 @@ const TERM: &str = "a term such as ring:Pilot, state:failed, model:\"Latitude 54
 
 /// Words of `state:`. `targeted`, `complete` and `ahead` are those of devices that have not begun; `not_ready` is
 /// said beside another state; `not_applicable` is both what a device said and what is known before it began.
-pub const STATES: [&str; 20] = [
+pub const STATES: [&str; 22] = [
     "targeted",
     "downloading",
     "ready",
@@ -42,6 +42,8 @@ pub const STATES: [&str; 20] = [
     "failed",
     "remediating",
     "rolled_back",
+    "removed",
+    "not_removed",
     "hang_suspected",
     "lost",
     "not_ready",

@@ -290,6 +290,7 @@ impl Lab {
                 population: BTreeMap::new(),
                 assignments: [("succeeded".to_owned(), 480)].into(),
                 holds: Vec::new(),
+                rollback: None,
                 halt: Vec::new(),
                 baselines: rollout.halt.clone(),
                 codes: vec![CodeLine {

@@ -47,6 +47,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("track_added", "added the track"),
     ("rings_defined", "defined the rings of"),
     ("devices_expected", "expects devices on"),
+    ("rollback_started", "has devices remove"),
+    ("rollback_stopped", "has no further devices remove"),
     ("freeze_added", "added a change freeze on"),
     ("freeze_lifted", "lifted a change freeze on"),
     ("hold_added", "added a known issue on"),
@@ -218,7 +220,8 @@ fn more(entry: &Stored) -> String {
             let said = ended(text("reason"));
             format!(": {said} Devices: {}", text("devices"))
         }
-        "sequence_withdrawn" | "freeze_added" | "freeze_lifted" => {
+        "sequence_withdrawn" | "freeze_added" | "freeze_lifted" | "rollback_started"
+        | "rollback_stopped" => {
             format!(": {}", ended(text("reason")))
         }
         "rollout_created" if !text("ticket").is_empty() => format!(", ticket {}.", text("ticket")),
@@ -384,6 +387,7 @@ mod tests {
                 "let action = ",
                 "let (next, code, sentence) = ",
                 "set_status(",
+                ".tell(",
             ] {
                 for rest in text.split(call).skip(1) {
                     let statement = rest.split(';').next().unwrap();

@@ -94,6 +94,10 @@ pub fn sentences(line: &AssignmentLine) -> Vec<String> {
         Step::Failed { code: None, .. } => {
             said.push("Build or packages were not as expected afterwards.".to_owned());
         }
+        Step::NotRemoved { code } => said.push(match code {
+            Some(code) => format!("Its removal ended with {code}."),
+            None => "Its agent refused to remove it: it does another update by now.".to_owned(),
+        }),
         Step::RolledBack { code } => said.push(format!("Windows took it back: {code}.")),
         Step::Installing { step } | Step::StepDone { step } | Step::Restarting { step } => {
             said.push(format!("Step {step} of {}.", a.of));
@@ -140,6 +144,10 @@ pub fn stands(place: &Place, line: Option<&AssignmentLine>, frame: &Frame) -> St
     match place.place.split(':').next().unwrap_or_default() {
         "succeeded" => format!("{kb} is installed and was verified."),
         "failed" => format!("{kb} failed. {step}"),
+        "removed" => format!("{kb} was installed, and removed again by order."),
+        "not_removed" => {
+            format!("{kb} is installed. It was to be removed again, and that failed. {step}")
+        }
         "remediating" => format!("{kb} failed, and the device is being repaired. {step}"),
         "rolled_back" => format!("{kb} was installed and Windows took it back. {step}"),
         "hang_suspected" => {

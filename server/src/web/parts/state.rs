@@ -206,6 +206,8 @@ impl State {
             "failed" => Self::loud(Tone::Bad, Icon::X, "Failed"),
             "remediating" => Self::loud(Tone::Bad, Icon::Timer, "Being repaired"),
             "rolled_back" => Self::loud(Tone::Bad, Icon::X, "Rolled back"),
+            "removed" => Self::quiet(Tone::Mute, Icon::OkRing, "Removed again"),
+            "not_removed" => Self::loud(Tone::Bad, Icon::X, "Not removed"),
             "hang_suspected" => Self::loud(Tone::Hung, Icon::Hourglass, "Hang suspected"),
             "lost" => Self::loud(Tone::Mute, Icon::Gone, "Silent"),
             "not_ready" => Self::loud(Tone::Wait, Icon::Triangle, "Not ready"),

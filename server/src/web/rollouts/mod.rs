@@ -6,6 +6,7 @@ mod forecast;
 mod list;
 mod new;
 mod page;
+mod rollback;
 
 use axum::Router;
 
@@ -20,4 +21,5 @@ pub fn router() -> Router<App> {
         .merge(forecast::router())
         .merge(actions::router())
         .merge(exclude::router())
+        .merge(rollback::router())
 }

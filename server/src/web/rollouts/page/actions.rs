@@ -7,6 +7,7 @@ use engine::rollout::RolloutState;
 
 use super::Read;
 use crate::auth::{Caller, Right, kinds};
+use crate::store::rollbacks::Rollback;
 use crate::web::parts::Icon;
 
 /// A link to a page that asks once more.
@@ -51,11 +52,13 @@ enum What {
     ClearHalt,
     Override,
     Withdraw,
+    RollBack,
+    StopRollback,
 }
 
 impl What {
     /// What makes sense in a state, the most likely first.
-    fn in_state(state: &RolloutState, withdrawn: bool) -> Vec<Self> {
+    fn in_state(state: &RolloutState, withdrawn: bool, removing: bool) -> Vec<Self> {
         let mut all = match state {
             RolloutState::Draft => vec![Self::Submit, Self::Cancel],
             RolloutState::Scheduled { .. } | RolloutState::Completed { .. } => {
@@ -64,9 +67,13 @@ impl What {
             RolloutState::Active => vec![Self::Pause, Self::Halt, Self::Override, Self::Cancel],
             RolloutState::Paused { .. } => vec![Self::Resume, Self::Halt, Self::Cancel],
             RolloutState::Halted { .. } => vec![Self::ClearHalt, Self::Cancel],
-            RolloutState::Cancelled { .. }
-            | RolloutState::Superseded { .. }
-            | RolloutState::Withdrawn { .. } => Vec::new(),
+            RolloutState::Cancelled { .. } | RolloutState::Withdrawn { .. } if removing => {
+                vec![Self::StopRollback]
+            }
+            RolloutState::Cancelled { .. } | RolloutState::Withdrawn { .. } => {
+                vec![Self::RollBack]
+            }
+            RolloutState::Superseded { .. } => Vec::new(),
         };
         if *state != RolloutState::Draft && !withdrawn {
             all.push(Self::Withdraw);
@@ -84,6 +91,8 @@ impl What {
             Self::ClearHalt => "Clear the halt…",
             Self::Override => "Override the gate…",
             Self::Withdraw => "Withdraw the KB on all tracks…",
+            Self::RollBack => "Remove it again…",
+            Self::StopRollback => "Stop removing it…",
         }
     }
 
@@ -97,6 +106,8 @@ impl What {
             Self::ClearHalt => "clear-halt",
             Self::Override => "request-override",
             Self::Withdraw => "withdraw",
+            Self::RollBack => "roll-back",
+            Self::StopRollback => "stop-roll-back",
         }
     }
 
@@ -130,6 +141,10 @@ impl What {
             Self::Withdraw => {
                 let everywhere = caller.tracks_with::<kinds::Admin>().is_none();
                 return (!everywhere).then(|| needs(kinds::Admin::NAME, "on all tracks"));
+            }
+            Self::RollBack | Self::StopRollback => {
+                return (!caller.may::<kinds::Admin>(track))
+                    .then(|| needs(kinds::Admin::NAME, "on this track"));
             }
         };
         let role = match self {
@@ -170,7 +185,8 @@ impl Actions {
             });
         }
         let state = &read.snapshot.rollout.state;
-        for what in What::in_state(state, read.snapshot.withdrawn.is_some()) {
+        let removing = read.page.rollback.as_ref().is_some_and(Rollback::is_on);
+        for what in What::in_state(state, read.snapshot.withdrawn.is_some(), removing) {
             if let Some(why) = what.refusal(read, caller) {
                 actions.deny(what.word().trim_end_matches('…'), why);
                 continue;

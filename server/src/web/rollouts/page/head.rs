@@ -1,5 +1,6 @@
 //! Head of the page: where it is, why it waits, what to do.
 
+use engine::ids::PersonId;
 use engine::rollout::{HaltReason, RolloutState};
 use engine::stage::StageState;
 use engine::words;
@@ -193,10 +194,19 @@ fn notice(frame: &Frame, read: &Read) -> Option<Notice> {
                 harmed(read),
             )
         }
+        RolloutState::Withdrawn { .. } | RolloutState::Cancelled { .. } if read.page.rollback.is_some() => of(
+            Tone::Wait,
+            Icon::Restart,
+            format!("It is over. {flight} {}", removal(frame, read)),
+            removed(read),
+        ),
         RolloutState::Withdrawn { .. } => of(
             Tone::Mute,
             Icon::Slash,
-            format!("It is over: no device gets a permit. {flight} Devices that have it already keep it until a rollout of the replacing KB for them."),
+            format!(
+                "It is over: no device gets a permit. {flight} Devices that have it already keep it until a rollout of the replacing KB for \
+                 them, or until an admin has it removed again."
+            ),
             vec![
                 Link::new("Devices that have it", device_list_of(read, "state:succeeded")),
                 Link::new("The sequence", format!("/sequences/{}", read.page.line.sequence)),
@@ -224,20 +234,54 @@ fn notice(frame: &Frame, read: &Read) -> Option<Notice> {
     }
 }
 
+/// How its removal stands.
+fn removal(frame: &Frame, read: &Read) -> String {
+    let Some(rollback) = &read.page.rollback else {
+        return String::new();
+    };
+    let by = read.name(PersonId(rollback.started_by));
+    let since = frame.when(rollback.started_at).text().to_owned();
+    let reason = words::ended(&rollback.reason);
+    let left = words::devices(of_state(read, "succeeded"));
+    match rollback.stopped_at {
+        None => format!("{by} has it removed again since {since}: {reason} {left} not there yet."),
+        Some(at) => format!(
+            "{by} had it removed again from {since} on: {reason} That was stopped {}; {left} kept it.",
+            frame.when(at).text()
+        ),
+    }
+}
+
+/// Devices by what became of its removal, as links.
+fn removed(read: &Read) -> Vec<Link> {
+    let states = [
+        ("removed", "removed it"),
+        ("not_removed", "could not remove it"),
+        ("succeeded", "have it"),
+    ];
+    links(read, &states)
+}
+
 fn device_list_of(read: &Read, terms: &str) -> String {
     crate::web::parts::device_list(&read.devices(terms))
 }
 
 /// Devices that fared badly, as links.
 fn harmed(read: &Read) -> Vec<Link> {
-    let mut links = Vec::new();
-    for (state, word) in [
+    let states = [
         ("failed", "failed"),
         ("remediating", "being repaired"),
         ("rolled_back", "rolled back"),
         ("hang_suspected", "suspected to hang"),
         ("lost", "silent"),
-    ] {
+    ];
+    links(read, &states)
+}
+
+/// Devices in each of these states, where there are any.
+fn links(read: &Read, states: &[(&str, &str)]) -> Vec<Link> {
+    let mut links = Vec::new();
+    for (state, word) in states {
         let n = of_state(read, state);
         if n > 0 {
             links.push(Link::new(

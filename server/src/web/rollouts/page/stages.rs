@@ -38,7 +38,7 @@ const fn kind(
 }
 
 /// In the order in which the bar shows them: what is done, what is on its way, what went wrong.
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 22] = [
     kind("succeeded", "Succeeded", "succeeded", "d-succeeded", true),
     kind(
         "earlier_well",
@@ -59,6 +59,14 @@ const KINDS: [Kind; 20] = [
         "Installed elsewhere",
         "installed elsewhere",
         "f-mute",
+        false,
+    ),
+    kind("removed", "Removed", "removed again", "f-mute", false),
+    kind(
+        "not_removed",
+        "Not removed",
+        "not removed",
+        "d-failed",
         false,
     ),
     kind("verifying", "Verifying", "verifying", "d-restart", false),

@@ -186,6 +186,7 @@ pub fn page_of(
         population,
         assignments: BTreeMap::new(),
         holds: Vec::new(),
+        rollback: None,
         halt: Vec::new(),
         baselines: rollout.halt.clone(),
         codes: Vec::new(),
