@@ -97,6 +97,25 @@ pub enum Order {
     Reinventory,
 }
 
+impl Order {
+    /// The rollout that it is about.
+    #[must_use]
+    pub const fn rollout(&self) -> Option<Uuid> {
+        match self {
+            Self::Nothing | Self::Reinventory => None,
+            Self::Prepare { rollout, .. }
+            | Self::AgreeRestart { rollout, .. }
+            | Self::RequestPermit { rollout }
+            | Self::RunStep { rollout, .. }
+            | Self::Restart { rollout, .. }
+            | Self::Verify { rollout, .. }
+            | Self::Remediate { rollout, .. }
+            | Self::Hold { rollout }
+            | Self::RollBack { rollout, .. } => Some(*rollout),
+        }
+    }
+}
+
 /// Documented repairs. An enum, never free text: a taken-over server can not invent commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

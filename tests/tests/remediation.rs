@@ -200,3 +200,52 @@ async fn a_machine_that_was_reimaged_is_not_repaired_for_what_it_does_not_know()
         PermitAnswer::Refused { .. }
     ));
 }
+
+#[tokio::test]
+async fn a_device_that_moved_to_a_ring_that_is_not_open_is_repaired_all_the_same() {
+    let lab = Lab::start().await;
+    let pilot = lab.ring("pilot", 1).await;
+    lab.ring("broad", 1).await;
+    let device = &pilot.devices[0];
+    let rollout = lab.rollout(KB).await;
+    let permit = device.permit(rollout).await;
+    device.break_down(rollout, permit, codes::STORE).await;
+    device.change(|i| i.tags = vec!["broad".into()]).await;
+    lab.settle().await;
+    for _ in 0..3 {
+        repair_ordered(device).await;
+        lab.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_starts_after_the_failure_orders_the_repair_too() {
+    let mut lab = Lab::start().await;
+    let pilot = lab.ring("pilot", 1).await;
+    lab.ring("broad", 1).await;
+    let device = &pilot.devices[0];
+    let rollout = lab.rollout(KB).await;
+    let permit = device.permit(rollout).await;
+    device.break_down(rollout, permit, codes::STORE).await;
+    device.change(|i| i.tags = vec!["broad".into()]).await;
+    lab.settle().await;
+    let wire = lab.add_node().await.wire.clone();
+    let said = device.look_at(&wire).await.assignment.unwrap();
+    assert!(matches!(said.order, Order::Remediate { .. }), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_repair_that_the_agent_refuses_is_ordered_twice_and_no_further() {
+    let lab = Lab::start().await;
+    let (rollout, device) = one_that_failed(&lab, codes::STORE, 2).await;
+    for _ in 0..2 {
+        repair_ordered(&device).await;
+        let refused = EventKind::OrderRefused {
+            rollout: rollout.0,
+            reason: "this rollout was not prepared here".into(),
+        };
+        device.report(&[refused]).await;
+    }
+    assert_eq!(device.order().await, "nothing");
+    lab.verify().await;
+}

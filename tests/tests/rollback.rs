@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use agent_protocol::{EventKind, LedgerEntry};
+use agent_protocol::{EventKind, LedgerEntry, Order};
 use engine::Input;
 use engine::ids::RolloutId;
 use reqwest::Method;
@@ -91,7 +91,10 @@ async fn devices_that_have_it_remove_it_and_what_they_proved_stays() {
     let before = lab.counts(rollout, RING).await;
     asked(&lab, rollout, "roll-back").await;
     conflict(&lab, rollout, "roll-back").await;
-    assert_eq!(first.order().await, "roll_back");
+    // As often as it asks, as if for the first time: nothing else is offered to its ring.
+    for _ in 0..3 {
+        assert_eq!(first.order().await, "roll_back");
+    }
     assert_eq!(without.order().await, "nothing");
     let rolled_back = EventKind::RolledBack {
         rollout: rollout.0,
@@ -132,6 +135,18 @@ async fn a_removal_that_is_stopped_is_ordered_no_further_and_can_begin_again() {
     assert_eq!(page["rollback"]["stopped_at"], Value::Null);
     assert_eq!(device.order().await, "roll_back");
     lab.verify().await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_while_it_is_removed_orders_it_too() {
+    let mut lab = Lab::start().await;
+    let rollout = lab.rollout(KB).await;
+    let device = has_it(&lab, rollout).await;
+    cancel(&lab, rollout).await;
+    asked(&lab, rollout, "roll-back").await;
+    let wire = lab.add_node().await.wire.clone();
+    let said = device.look_at(&wire).await.assignment.unwrap();
+    assert!(matches!(said.order, Order::RollBack { .. }), "{said:?}");
 }
 
 #[tokio::test]

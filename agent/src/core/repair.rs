@@ -29,6 +29,7 @@ impl Core {
             RemediationAction::ClearDownloads => {
                 if let Some(job) = self.job_mut() {
                     job.fetched.clear();
+                    job.plan = None;
                     job.download_reported = false;
                     job.phase = Phase::Preparing;
                 }

@@ -67,7 +67,7 @@ impl Fold {
             Report::RepairStarted => self.repair_started(),
             Report::RepairDone { ok } => self.repair_done(ok),
             Report::RolledBack { code } => self.rolled_back(code),
-            Report::Refused => self.not_removed(None),
+            Report::Refused => self.refused(),
             Report::Unusable => self.unusable(),
             Report::Overdue => self.overdue(),
             Report::HangSuspected => self.suspect(Suspicion::Hang),
@@ -259,6 +259,14 @@ impl Fold {
                 self.fail();
                 self.end(State::RolledBack { code });
             }
+        }
+    }
+
+    /// What an agent refuses is not ordered for ever.
+    fn refused(&mut self) {
+        self.not_removed(None);
+        if matches!(self.rung(), Some(Rung::Repair(_))) {
+            self.next.tries += 1;
         }
     }
 

@@ -30,11 +30,11 @@ pub(super) async fn for_device(
     now: DateTime<Utc>,
 ) -> anyhow::Result<(Wire, Seen)> {
     let (order, why) = decide(conn, catalogue, standing, now).await?;
-    let over = |s: &Stored| s.assignment.state.is_outcome();
+    // Also what has an outcome may have an order: another try, or a removal.
+    let over = |s: &Stored| s.assignment.state.is_outcome() && order.rollout() != Some(s.rollout);
     let seen = Seen {
         idle: matches!(order, Order::Nothing),
-        // A removal is ordered also where nothing is offered.
-        quiet: standing.assignments.iter().all(over) && !matches!(order, Order::RollBack { .. }),
+        quiet: standing.assignments.iter().all(over),
     };
     Ok((wire(order, why, &standing.inventory_digest), seen))
 }

@@ -75,6 +75,7 @@ proptest! {
                 && matches!(after.state, State::Removed | State::NotRemoved { .. });
             prop_assert!(!before.state.is_outcome() || after.state == before.state || climbs || removal);
             prop_assert!(!before.failed || after.failed);
+            prop_assert!(after.tries >= before.tries);
             prop_assert!(!(after.recovered && after.relapsed) && after.tries <= MOST_TRIES);
             let has_succeeded = matches!(
                 after.state,

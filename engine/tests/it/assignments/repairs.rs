@@ -120,6 +120,17 @@ fn a_repair_that_did_not_work_leads_to_the_next_one() {
 }
 
 #[test]
+fn a_repair_that_the_agent_refuses_is_not_ordered_for_ever() {
+    let mut device = failed(CODE);
+    let before = device.now.state;
+    device.say(Report::Refused).say(Report::Refused);
+    assert_eq!((device.now.state, device.now.tries), (before, 2));
+    device.say(Report::Refused);
+    assert_eq!(device.now.tries, 2);
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
+
+#[test]
 fn what_passes_by_itself_is_tried_again_twice_and_no_repair_of_it_is_believed() {
     let mut device = failed(BUSY);
     device.say(Report::RepairStarted);

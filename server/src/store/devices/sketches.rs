@@ -1,6 +1,7 @@
 //! What the picture keeps of every device.
 
 use engine::assignment::State;
+use engine::policy::MOST_TRIES;
 use futures::TryStreamExt;
 use servicing::{HResult, Sha256};
 use sqlx::PgConnection;
@@ -89,26 +90,33 @@ pub async fn each_sketch(
 }
 
 /// Every state in which a rollout is over for a device.
-const OUTCOMES: [State; 5] = [
+const OUTCOMES: [State; 7] = [
     State::Succeeded,
     State::Failed {
         code: None,
         step: 0,
     },
     State::RolledBack { code: HResult(0) },
+    State::Removed,
+    State::NotRemoved { code: None },
     State::NotApplicable,
     State::InstalledElsewhere,
 ];
 
-/// Devices that have begun something which is not over.
+/// Devices that have begun something which is not over, may try again what failed, or have an update that is to be removed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn unfinished(conn: &mut PgConnection) -> sqlx::Result<Vec<i32>> {
     let outcomes = OUTCOMES.map(|state| state.word().to_owned());
     sqlx::query_scalar!(
-        "SELECT DISTINCT device_no FROM assignment WHERE state <> ALL($1)",
-        &outcomes
+        r#"SELECT device_no AS "device_no!" FROM assignment WHERE state <> ALL($1)
+           UNION SELECT a.device_no FROM assignment a JOIN rollout r ON r.id = a.rollout_id
+           WHERE a.state = 'failed' AND a.code IS NOT NULL AND a.tries < $2 AND r.phase IN ('active', 'completed')
+           UNION SELECT a.device_no FROM rollback b JOIN assignment a ON a.rollout_id = b.rollout_id
+           WHERE b.stopped_at IS NULL AND a.state = 'succeeded'"#,
+        &outcomes,
+        i16::from(MOST_TRIES),
     )
     .fetch_all(conn)
     .await

@@ -244,7 +244,7 @@ fn removal(frame: &Frame, read: &Read) -> String {
     let reason = words::ended(&rollback.reason);
     let left = words::devices(of_state(read, "succeeded"));
     match rollback.stopped_at {
-        None => format!("{by} has it removed again since {since}: {reason} {left} not there yet."),
+        None => format!("{by} has it removed again since {since}: {reason} Left: {left}."),
         Some(at) => format!(
             "{by} had it removed again from {since} on: {reason} That was stopped {}; {left} kept it.",
             frame.when(at).text()
