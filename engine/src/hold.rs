@@ -53,6 +53,14 @@ pub fn on<'a>(holds: &'a [Hold], device: &Subject<'_>) -> Option<&'a Hold> {
         .or_else(|| taken().next())
 }
 
+/// The same for a device that had a permit: exclusions are about those that have not started, so it is under known issues alone.
+#[must_use]
+pub fn on_started<'a>(holds: &'a [Hold], device: &Subject<'_>) -> Option<&'a Hold> {
+    holds
+        .iter()
+        .find(|hold| hold.kind == HoldKind::Safeguard && hold.query.matches(device))
+}
+
 /// Devices of a ring that a known issue holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {

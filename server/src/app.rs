@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use engine::ids::{HoldId, RolloutId};
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -28,9 +29,10 @@ use crate::fleet::{Catalogue, Picture, Reader};
 use crate::forecasts::Forecasts;
 use crate::ingest::Ingest;
 use crate::permits::Permits;
-use crate::registry::{self, Holder, NewRings, RingInput};
+use crate::registry::{self, Holder, NewExclusion, NewHold, NewRings, RingInput};
 use crate::room::Bounds;
 use crate::secret::ServerSecret;
+use crate::store::holds::Stored as Held;
 use crate::store::tracks::Ring;
 
 /// Two: each holds one of few connections to the database, and people who click come first.
@@ -102,9 +104,47 @@ pub struct Handles {
 }
 
 impl App {
+    /// Adds a known issue, to the end also when whoever asked for it does not wait so long: of a large track many devices are
+    /// counted.
+    ///
+    /// # Errors
+    /// As [`Holder::add`].
+    pub async fn hold_devices(&self, track: Uuid, new: NewHold, by: Uuid) -> Result<Held, OpError> {
+        let app = self.clone();
+        to_its_end(async move { app.holder().add(track, new, by, app.clock.now()).await }).await
+    }
+
+    /// Lets a rollout go on without devices, in the same way.
+    ///
+    /// # Errors
+    /// As [`Holder::exclude`].
+    pub async fn exclude_devices(
+        &self,
+        rollout: RolloutId,
+        new: NewExclusion,
+        by: Uuid,
+    ) -> Result<Held, OpError> {
+        let app = self.clone();
+        to_its_end(async move {
+            app.holder()
+                .exclude(rollout, new, by, app.clock.now())
+                .await
+        })
+        .await
+    }
+
+    /// Ends a known issue or an exclusion, in the same way.
+    ///
+    /// # Errors
+    /// As [`Holder::end`].
+    pub async fn end_hold(&self, track: Uuid, id: HoldId, by: Uuid) -> Result<Held, OpError> {
+        let app = self.clone();
+        to_its_end(async move { app.holder().end(track, id, Some(by), app.clock.now()).await })
+            .await
+    }
+
     /// Adds and ends known issues and exclusions.
-    #[must_use]
-    pub fn holder(&self) -> Holder<'_> {
+    fn holder(&self) -> Holder<'_> {
         Holder {
             pool: &self.pool,
             catalogue: &self.catalogue,
@@ -125,16 +165,23 @@ impl App {
         by: Uuid,
     ) -> Result<Vec<Ring>, OpError> {
         let app = self.clone();
-        let task = tokio::spawn(async move {
+        to_its_end(async move {
             let new = NewRings {
                 rings: &rings,
                 instead_of: instead_of.as_deref(),
             };
             let (pool, now) = (&app.pool, app.clock.now());
             registry::define(pool, &app.catalogue, &app.picture, track, new, by, now).await
-        });
-        task.await.map_err(anyhow::Error::from)?
+        })
+        .await
     }
+}
+
+/// Work that goes on when its request is given up.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, OpError>> + Send + 'static,
+) -> Result<T, OpError> {
+    tokio::spawn(work).await.map_err(anyhow::Error::from)?
 }
 
 /// A running server, without its sockets.

@@ -121,6 +121,22 @@ async fn a_permit_that_was_not_used_is_not_good_under_a_hold() {
 }
 
 #[tokio::test]
+async fn a_device_that_had_its_permit_goes_on_when_its_cohort_is_left_out() {
+    let lab = Lab::start().await;
+    let device = other_model(&lab, "broad").await;
+    let rollout = lab.rollout(KB).await;
+    let permit = device.permit(rollout).await;
+    exclude(&lab, rollout, MODEL).await;
+    assert_eq!(device.order().await, "run_step");
+    assert!(is_granted(&device.ask(rollout).await));
+    // It would keep its place for ever if it could not come to an end.
+    device.finish(rollout, permit, TARGET).await;
+    let counts = lab.counts(rollout, "broad").await;
+    assert_eq!((counts.started, counts.ok, counts.resolved), (1, 1, 1));
+    lab.verify().await;
+}
+
+#[tokio::test]
 async fn a_ring_with_devices_that_are_held_does_not_pass_until_they_are_left_out() {
     let lab = Lab::start().await;
     let ring = lab.ring("broad", 3).await;

@@ -214,7 +214,7 @@ async fn what_is_held_and_left_out_follows_every_change_of_its_devices() {
     let pilot = lab.ring("pilot", 4).await;
     let broad = lab.ring("broad", 4).await;
     let rollout = lab.rollout(KB).await;
-    let holder = lab.nodes[0].app.holder();
+    let app = &lab.nodes[0].app;
     let (by, now) = (lab.people.admin.0, lab.clock.now());
     let equal = async |what: &str| {
         assert_eq!(
@@ -236,7 +236,7 @@ async fn what_is_held_and_left_out_follows_every_change_of_its_devices() {
         owner: None,
         expires: now + TimeDelta::days(9),
     };
-    let kiosks = holder.add(lab.track, issue("tag:kiosk"), by, now).await;
+    let kiosks = app.hold_devices(lab.track, issue("tag:kiosk"), by).await;
     equal("an issue that holds nobody").await;
     for device in [&pilot.devices[0], &broad.devices[0]] {
         let tag = device.inventory().tags[0].clone();
@@ -257,20 +257,16 @@ async fn what_is_held_and_left_out_follows_every_change_of_its_devices() {
         devices: "tag:kiosk host:PC-*".to_owned(),
         reason: "they have their own rollout".to_owned(),
     };
-    let left_out = holder.exclude(rollout, without, by, now).await.unwrap();
+    let left_out = app.exclude_devices(rollout, without, by).await.unwrap();
     equal("an exclusion").await;
     assert_eq!((of_kind("held:").await, of_kind("excluded:").await), (0, 2));
     lab.ring("kiosk", 1).await;
     equal("rings that take them elsewhere").await;
     let track = lab.track;
-    holder
-        .end(track, left_out.hold.id, Some(by), now)
-        .await
-        .unwrap();
+    app.end_hold(track, left_out.hold.id, by).await.unwrap();
     equal("the end of the exclusion").await;
     pilot.devices[1].permit(rollout).await;
-    holder
-        .add(lab.track, issue("product:client"), by, now)
+    app.hold_devices(lab.track, issue("product:client"), by)
         .await
         .unwrap();
     equal("an issue that holds all but who started").await;
@@ -280,6 +276,6 @@ async fn what_is_held_and_left_out_follows_every_change_of_its_devices() {
         .await;
     equal("one that has it by now").await;
     let kiosks = kiosks.unwrap().hold.id;
-    holder.end(track, kiosks, Some(by), now).await.unwrap();
+    app.end_hold(track, kiosks, by).await.unwrap();
     equal("the end of the older issue").await;
 }

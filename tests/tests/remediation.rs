@@ -138,6 +138,9 @@ async fn what_has_no_known_repair_and_what_a_policy_forbids_is_left_to_people() 
         let lab = Lab::start().await;
         let (rollout, device) = one_that_failed(&lab, code, tries).await;
         assert_eq!(device.order().await, "nothing", "{code}, {tries}");
+        // Also where an agent tries all the same.
+        device.make_ready(rollout).await;
+        assert_eq!(device.order().await, "nothing", "{code}, {tries}");
         assert_eq!(device.refusal(rollout).await, "over", "{code}, {tries}");
     }
 }

@@ -138,6 +138,27 @@ async fn a_removal_that_is_stopped_is_ordered_no_further_and_can_begin_again() {
 }
 
 #[tokio::test]
+async fn nothing_installs_what_is_being_removed() {
+    let lab = Lab::start().await;
+    let rollout = lab.rollout(KB).await;
+    has_it(&lab, rollout).await;
+    cancel(&lab, rollout).await;
+    let again = lab.draft_with(KB, |_| Lab::policy()).await;
+    asked(&lab, rollout, "roll-back").await;
+    let by = lab.people.operator;
+    let submit = || Input::Submit {
+        by,
+        not_before: None,
+    };
+    lab.apply(again, submit()).await.unwrap_err();
+    asked(&lab, rollout, "stop-roll-back").await;
+    lab.apply(again, submit()).await.unwrap();
+    lab.settle().await;
+    // And the other way round.
+    conflict(&lab, rollout, "roll-back").await;
+}
+
+#[tokio::test]
 async fn a_server_that_starts_while_it_is_removed_orders_it_too() {
     let mut lab = Lab::start().await;
     let rollout = lab.rollout(KB).await;

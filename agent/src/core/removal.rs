@@ -33,6 +33,17 @@ impl Core {
         };
         match self.job().map(|job| job.phase.clone()) {
             Some(Phase::RolledBack) => self.attended = Attended::Done,
+            // Agreed for a time that is long over: people are asked anew.
+            Some(Phase::Removing {
+                stage: Removal::Agreed { at },
+                ..
+            }) if !self.stands(at) => {
+                self.set_phase(Phase::Removing {
+                    kb,
+                    stage: Removal::Asking,
+                });
+                self.ask();
+            }
             Some(Phase::Removing {
                 stage: Removal::Agreed { .. },
                 ..

@@ -62,12 +62,16 @@ impl Core {
     pub(super) fn hold_agreement(&mut self) {
         match self.job().map(|job| &job.phase) {
             Some(Phase::Agreed { at }) if self.stands(*at) => {}
+            // Told to come back later, for a window say: people are asked when that is over.
+            Some(Phase::Agreed { .. }) if self.now.steady < self.permit_at => {
+                self.attended = Attended::UntilNextPoll;
+            }
             Some(Phase::Ready | Phase::Agreed { .. }) => self.ask(),
             _ => self.attended = Attended::Done,
         }
     }
 
-    fn stands(&self, at: DateTime<Utc>) -> bool {
+    pub(super) fn stands(&self, at: DateTime<Utc>) -> bool {
         self.server_time() <= at + AGREEMENT_HOLDS
     }
 

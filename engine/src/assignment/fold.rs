@@ -268,6 +268,8 @@ impl Fold {
         if matches!(self.rung(), Some(Rung::Repair(_))) {
             self.next.tries += 1;
         }
+        // It did another update meanwhile, or lost what it had: it prepares anew.
+        self.before_permit(&[State::Ready, State::RestartAgreed], State::Downloading);
     }
 
     /// The only order after a success is to remove it again.

@@ -1,6 +1,6 @@
 //! Who is held, and by what.
 
-use engine::hold::{Hold, HoldKind, on};
+use engine::hold::{Hold, HoldKind, on, on_started};
 use engine::ids::HoldId;
 use engine::ring::Subject;
 use servicing::{Architecture, Facts, Product, Series};
@@ -57,4 +57,18 @@ fn a_device_is_told_what_is_known_of_it() {
     assert_eq!(held.sentence(), "Held by a known issue: issue 1.");
     let left_out = hold(2, HoldKind::Exclusion, "host:*");
     assert_eq!(left_out.sentence(), "Left out of the rollout: issue 2.");
+}
+
+#[test]
+fn a_device_that_had_its_permit_is_under_known_issues_alone() {
+    let holds = [
+        hold(1, HoldKind::Exclusion, "model:Latitude*"),
+        hold(2, HoldKind::Safeguard, "model:\"Latitude 7450\""),
+    ];
+    let under = |model: &str| {
+        let (facts, host_name) = (&facts(model), "PC-1");
+        on_started(&holds, &Subject { facts, host_name }).map(|hold| hold.id.0.as_u128())
+    };
+    assert_eq!(under("Latitude 7450"), Some(2));
+    assert_eq!(under("Latitude 5440"), None);
 }

@@ -344,6 +344,6 @@ async fn exclude(
     };
     let id = RolloutId(id);
     let by = over(&app, caller, id).await?.person().0;
-    let added = app.holder().exclude(id, new, by, app.clock.now()).await?;
+    let added = app.exclude_devices(id, new, by).await?;
     Ok((StatusCode::CREATED, Json(added)))
 }

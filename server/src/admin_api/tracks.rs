@@ -236,7 +236,7 @@ async fn hold(
     };
     let caller = caller.on(id)?;
     let (track, by) = (caller.track(), caller.person().0);
-    let added = app.holder().add(track, new, by, app.clock.now()).await?;
+    let added = app.hold_devices(track, new, by).await?;
     Ok((StatusCode::CREATED, Json(added)))
 }
 
@@ -246,7 +246,6 @@ async fn end_hold(
     At((id, hold)): At<(Uuid, Uuid)>,
 ) -> Result<Json<Stored>, Failure> {
     let caller = caller.on(id)?;
-    let (track, by) = (caller.track(), Some(caller.person().0));
-    let (hold, now) = (HoldId(hold), app.clock.now());
-    Ok(Json(app.holder().end(track, hold, by, now).await?))
+    let (track, by) = (caller.track(), caller.person().0);
+    Ok(Json(app.end_hold(track, HoldId(hold), by).await?))
 }

@@ -69,7 +69,7 @@ async fn decide(
         let offer = offers.iter().find(|o| o.rollout == stored.rollout);
         if let Some(offer) = offer.filter(|o| !is_let_go(o, stored)) {
             let hold = match stored.assignment.state {
-                State::Permitted => device.hold(offer)?,
+                State::Permitted => device.hold(offer, true)?,
                 _ => None,
             };
             return Ok(match hold {
@@ -105,29 +105,29 @@ async fn decide(
         if offer.for_others {
             continue;
         }
-        if let Some(hold) = device.hold(offer)? {
+        if let Some(hold) = device.hold(offer, failed.is_some())? {
             why = hold.sentence();
             continue;
         }
-        match failed {
-            Some(AfterFailure::Mending) => {
-                let rollout = offer.rollout;
-                return Ok((Order::Hold { rollout }, "A repair is under way.".to_owned()));
-            }
-            Some(AfterFailure::Mend(repair)) => return Ok(mend(offer.rollout, repair)),
-            Some(AfterFailure::TryAgain) | None => {}
+        if matches!(failed, Some(AfterFailure::Mending)) {
+            let rollout = offer.rollout;
+            return Ok((Order::Hold { rollout }, "A repair is under way.".to_owned()));
         }
         let sequence = catalogue
             .get(&mut *conn, offer.digest)
             .await?
             .context("a rollout without its sequence")?;
         let (facts, ledger) = device.inventory()?;
-        match servicing::plan(&sequence, &facts, &ledger) {
-            Planned::Steps(_) => {
+        match (servicing::plan(&sequence, &facts, &ledger), failed) {
+            // Somebody may have brought it there by hand: then there is nothing to mend.
+            (Planned::Steps(_) | Planned::NotReady(..), Some(AfterFailure::Mend(repair))) => {
+                return Ok(mend(offer.rollout, repair));
+            }
+            (Planned::Steps(_), _) => {
                 let deadline = deadline(&mut *conn, offer, stored, now).await?;
                 return Ok(prepare(offer, stored, deadline));
             }
-            Planned::NotReady(_, reasons) => {
+            (Planned::NotReady(_, reasons), _) => {
                 let reasons = reasons
                     .iter()
                     .map(ToString::to_string)
@@ -141,15 +141,15 @@ async fn decide(
                     reasons,
                 ));
             }
-            Planned::Complete => {
+            (Planned::Complete, _) => {
                 format!("{} is installed already.", sequence.kb).clone_into(&mut why);
             }
-            Planned::Ahead => format!(
+            (Planned::Ahead, _) => format!(
                 "The device is on a newer build than {} brings.",
                 sequence.kb
             )
             .clone_into(&mut why),
-            Planned::NotApplicable(reason) => reason.to_string().clone_into(&mut why),
+            (Planned::NotApplicable(reason), _) => reason.to_string().clone_into(&mut why),
         }
     }
     Ok((Order::Nothing, why))
@@ -220,7 +220,7 @@ fn after_failure(offer: &Offer, stored: &Stored) -> Option<AfterFailure> {
     );
     let a = &stored.assignment;
     match a.state {
-        _ if !goes_on => None,
+        _ if !goes_on || a.tries > offer.tries => None,
         State::Remediating { .. } => Some(AfterFailure::Mending),
         State::Failed { code, .. } if a.tries < offer.tries => {
             Some(match remediation::next(code, a.tries)? {
@@ -259,6 +259,9 @@ async fn deadline(
         return Ok(None);
     };
     let service_now = service_clock::time(conn, now).await?;
+    // Another try after a failure has a time of its own.
+    let again = ready.filter(|s| s.assignment.tries > 0);
+    let offered_at = again.map_or(offered_at, |s| s.progress_at.max(offered_at));
     let deadline = offered_at + TimeDelta::hours(hours.into());
     let latest = deadline + TimeDelta::hours(offer.restart.grace_hours.into());
     let seconds = |left: TimeDelta| u64::try_from(left.num_seconds()).unwrap_or(0);

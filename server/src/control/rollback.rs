@@ -29,6 +29,13 @@ impl Control {
         if let Some(why) = rolls_back_not(&stored.rollout.state) {
             return Err(OpError::Conflict(why.to_owned()));
         }
+        for other in rollouts::live(&mut tx, Some(stored.rollout.track.0)).await? {
+            let found = rollouts::by_id(&mut tx, other).await?;
+            if found.is_some_and(|o| o.rollout.digest == stored.rollout.digest) {
+                let sentence = "another rollout of the same content goes on on this track";
+                return Err(OpError::Conflict(sentence.to_owned()));
+            }
+        }
         let sequence = self.catalogue.get(&mut tx, stored.rollout.digest).await?;
         let kb = sequence.and_then(|s| s.removable());
         let kb = kb.ok_or_else(|| OpError::Conflict(NOT_REMOVABLE.to_owned()))?;
@@ -88,7 +95,7 @@ impl Control {
         rollouts::by_id(conn, id).await?.ok_or_else(missing)
     }
 
-    /// Their orders change: those of devices on which it succeeded.
+    /// Orders change: those of devices on which it succeeded, or may succeed while this is written.
     async fn tell(
         &self,
         conn: &mut PgConnection,
@@ -97,7 +104,7 @@ impl Control {
         by: PersonId,
         body: serde_json::Value,
     ) -> Result<(), OpError> {
-        let device_nos = assignments::succeeded(&mut *conn, id.0).await?;
+        let device_nos = assignments::have_it(&mut *conn, id.0).await?;
         changes::announce_devices(&mut *conn, &device_nos, false).await?;
         let entry = audit::Entry {
             at: self.clock.now(),

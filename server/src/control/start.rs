@@ -15,7 +15,7 @@ use super::tail::Tail;
 use crate::error::OpError;
 use crate::registry;
 use crate::store::rollouts::{self, Fixed, Stored};
-use crate::store::{cohorts, history};
+use crate::store::{cohorts, history, rollbacks};
 
 impl Control {
     /// Counts devices, in the transaction that makes the rollout active. Returns what is fixed with it: cohorts, and what
@@ -26,6 +26,11 @@ impl Control {
         stored: &Stored,
     ) -> Result<Fixed, OpError> {
         let rollout = &stored.rollout;
+        if rollbacks::is_on(&mut *conn, rollout.track.0, rollout.digest).await? {
+            let sentence =
+                "its content is being removed from devices of this track: stop that first";
+            return Err(OpError::Conflict(sentence.to_owned()));
+        }
         let sequence = self.content(&mut *conn, stored).await?;
         let after = self.clock.now() - TimeDelta::days(history::DAYS);
         let history = history::of_track(&mut *conn, rollout.track, rollout.digest, after).await?;

@@ -159,7 +159,10 @@ impl Drivers {
             if clock.now >= clock.grace_until {
                 let counted_at = &mut chores.silence_counted;
                 silence::count(&mut *conn, &self.picture, counted_at, clock.now).await?;
-                self.holder().expire(clock.now, now).await?;
+                // What keeps an issue from ending must not keep hangs from being found.
+                if let Err(error) = self.holder().expire(clock.now, now).await {
+                    tracing::error!(%error, "a known issue whose time has come could not be ended");
+                }
                 deadlines::expire(&self.pool, &self.ingest, &self.picture, clock.now).await?;
             }
         } else {

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::hold::{Hold, HoldKind};
-use engine::ids::{HoldId, RolloutId};
+use engine::ids::{HoldId, RolloutId, TrackId};
 use engine::ring::Query;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -246,6 +246,8 @@ impl Holder<'_> {
     /// Waits for permits that are being granted and for devices that are being counted, and keeps both out; returns the
     /// holds that are on.
     async fn lock(&self, tx: &mut PgConnection, track: Uuid) -> anyhow::Result<Vec<Stored>> {
+        // First, as everything does that moves rollouts or rings of the track.
+        tracks::lock(&mut *tx, TrackId(track)).await?;
         gates::lock_track(&mut *tx, track).await?;
         tracks::hold(&mut *tx, track).await?;
         holds::on(tx, &[track]).await

@@ -421,13 +421,15 @@ fn each<T>(all: &[&Stored], column: fn(&Stored) -> anyhow::Result<T>) -> anyhow:
     all.iter().map(|s| column(s)).collect()
 }
 
-/// Devices on which a rollout succeeded and that were not seen to lose it since.
+/// Devices on which a rollout succeeded and that were not seen to lose it since, and those on which it may succeed still.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn succeeded(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<i32>> {
+pub async fn have_it(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(
-        "SELECT device_no FROM assignment WHERE rollout_id = $1 AND state = 'succeeded' ORDER BY device_no",
+        "SELECT device_no FROM assignment
+         WHERE rollout_id = $1 AND (state = 'succeeded' OR counted & 3 = 1 OR (counted & 7 = 7 AND state NOT IN ('failed', 'rolled_back')))
+         ORDER BY device_no",
         rollout,
     )
     .fetch_all(conn)
@@ -486,7 +488,7 @@ pub async fn top_codes(
     rollout: Uuid,
 ) -> sqlx::Result<Vec<(HResult, i64)>> {
     let rows = sqlx::query!(
-        r#"SELECT code AS "code!", sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND code >= 0
+        r#"SELECT code AS "code!", sum(n)::bigint AS "n!" FROM standing WHERE rollout_id = $1 AND code >= 0 AND word <> 'not_removed'
            GROUP BY 1 HAVING sum(n) <> 0 ORDER BY 2 DESC, 1 LIMIT 20"#,
         rollout,
     )
@@ -498,14 +500,15 @@ pub async fn top_codes(
         .collect())
 }
 
-/// Devices of a stage that have a permit and are in another ring by now: what changes for the stage changes for them.
+/// Devices of a stage that have had a permit, whose way does not have to be over, and that are in another ring by now: what
+/// changes for the stage changes for them.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn in_flight_elsewhere(conn: &mut PgConnection, stage: Uuid) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(
         "SELECT a.device_no FROM assignment a JOIN stage s ON s.id = a.stage_id
-         WHERE a.stage_id = $1 AND a.counted & 3 = 1
+         WHERE a.stage_id = $1 AND (a.counted & 3 = 1 OR (a.counted & 7 = 7 AND a.state NOT IN ('succeeded', 'rolled_back')))
            AND NOT EXISTS (SELECT FROM device d WHERE d.ring_id = s.ring_id AND d.device_no = a.device_no)",
         stage,
     )
@@ -529,6 +532,10 @@ mod tests {
             State::StepDone { step: 2 },
             State::Restarting { step: 3 },
             State::Verifying,
+            State::Remediating { code, step: 2 },
+            State::Removed,
+            State::NotRemoved { code: Some(code) },
+            State::NotRemoved { code: None },
             State::Succeeded,
             State::Failed {
                 code: Some(code),

@@ -61,18 +61,22 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The hold of an offer that the device is under.
+    /// The hold of an offer that the device is under, which had a permit of it or not.
     ///
     /// # Errors
     /// When what is stored can not be read.
-    pub fn hold<'a>(&self, offer: &'a Offer) -> anyhow::Result<Option<&'a Hold>> {
+    pub fn hold<'a>(&self, offer: &'a Offer, started: bool) -> anyhow::Result<Option<&'a Hold>> {
         if offer.holds.is_empty() {
             return Ok(None);
         }
         let (facts, _) = self.inventory()?;
         let host_name = &self.host_name;
         let facts = &facts;
-        Ok(hold::on(&offer.holds, &Subject { facts, host_name }))
+        let subject = Subject { facts, host_name };
+        Ok(match started {
+            true => hold::on_started(&offer.holds, &subject),
+            false => hold::on(&offer.holds, &subject),
+        })
     }
 
     /// What a plan is made from. Read out of its JSON only here: most orders need no plan.

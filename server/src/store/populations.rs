@@ -197,7 +197,7 @@ pub async fn of_stages(
                   (SELECT sum(w.n)::bigint FROM standing w WHERE w.rollout_id = s.rollout_id AND w.stage_id = s.id AND w.waits) AS not_ready
            FROM stage s LEFT JOIN population p
                ON p.rollout_id = s.rollout_id AND p.ring_id = s.ring_id AND p.n > 0 AND (p.class = $2 OR p.class LIKE $3)
-           LEFT JOIN device_hold h ON p.class = $4 || h.id::text
+           LEFT JOIN device_hold h ON p.class = $4 || h.id::text AND h.ended_at IS NULL
            WHERE s.rollout_id = $1 ORDER BY h.added_at, h.id"#,
         rollout,
         TARGETED,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use servicing::Sha256;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -39,6 +40,21 @@ pub async fn of(conn: &mut PgConnection, rollout: Uuid) -> sqlx::Result<Option<R
         rollout,
     )
     .fetch_optional(conn)
+    .await
+}
+
+/// Whether this content is being removed on a track.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_on(conn: &mut PgConnection, track: Uuid, digest: Sha256) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM rollback b JOIN rollout r ON r.id = b.rollout_id
+                          WHERE b.stopped_at IS NULL AND r.track_id = $1 AND r.digest = $2) AS "on!""#,
+        track,
+        digest.as_bytes().as_slice(),
+    )
+    .fetch_one(conn)
     .await
 }
 

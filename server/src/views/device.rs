@@ -2,7 +2,7 @@
 //! included in which it has not begun.
 
 use chrono::{DateTime, Utc};
-use engine::assignment::{Assignment, Suspicion};
+use engine::assignment::{Assignment, State, Suspicion};
 use engine::hold::{self, Hold, HoldKind};
 use engine::ids::RolloutId;
 use engine::ring::Subject;
@@ -232,17 +232,21 @@ async fn places(
         let listed = stored.rollout.scope == Scope::Track
             || populations::is_listed(&mut *conn, id.0, device.device_no).await?;
         let holds = holds::of_rollout(&on, id.0, stored.rollout.digest);
-        let hold = hold_on(&holds, device);
         let (place, sentences) = match (own, sequence.as_deref()) {
             (Some(own), _) => {
-                let hold = hold.filter(|_| !own.assignment.started);
+                // One that has begun goes on; one that only has its permit does not begin.
+                let hold = match own.assignment {
+                    a if !a.started => hold_on(&holds, device),
+                    a if a.state == State::Permitted => hold_on_started(&holds, device),
+                    _ => None,
+                };
                 let held = hold.map(Hold::sentence).into_iter();
                 (
                     word(&own.assignment).to_owned(),
                     held.chain(own.not_ready.iter().cloned()).collect(),
                 )
             }
-            (None, Some(sequence)) => not_begun(device, sequence, listed, hold),
+            (None, Some(sequence)) => not_begun(device, sequence, listed, hold_on(&holds, device)),
             (None, None) => continue,
         };
         let stages = rollouts::stages(&mut *conn, id).await?;
@@ -269,6 +273,15 @@ pub(super) fn hold_on<'a>(holds: &'a [Hold], device: &Device) -> Option<&'a Hold
         host_name: &device.identity.host_name,
     };
     hold::on(holds, &subject)
+}
+
+/// The hold that a device with a permit is under.
+fn hold_on_started<'a>(holds: &'a [Hold], device: &Device) -> Option<&'a Hold> {
+    let subject = Subject {
+        facts: &device.facts,
+        host_name: &device.identity.host_name,
+    };
+    hold::on_started(holds, &subject)
 }
 
 /// Where a device stands that has not begun, and why.

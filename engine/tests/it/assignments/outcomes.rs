@@ -238,6 +238,17 @@ fn an_update_that_is_removed_by_order_was_a_success() {
 }
 
 #[test]
+fn a_device_that_lost_what_it_had_prepared_prepares_anew() {
+    let mut device = Device::offered();
+    device
+        .say(Report::DownloadDone)
+        .say(Report::RestartAgreed)
+        .say(Report::Refused);
+    assert_eq!(device.now.state, State::Downloading);
+    assert_eq!(device.counts, Counts::default());
+}
+
+#[test]
 fn a_removal_that_fails_or_is_refused_ends_it() {
     let removal = Report::Failed {
         code: CODE,

@@ -73,7 +73,12 @@ impl Round<'_> {
             return Err(self.moving());
         };
         let host_name = &device.host_name;
-        if let Some(hold) = hold::on(&self.holds, &Subject { facts, host_name }) {
+        let subject = Subject { facts, host_name };
+        let hold = match existing.is_some_and(|a| a.assignment.started) {
+            true => hold::on_started(&self.holds, &subject),
+            false => hold::on(&self.holds, &subject),
+        };
+        if let Some(hold) = hold {
             return Err(self.held(hold));
         }
         let Some(existing) = existing else {
@@ -82,6 +87,14 @@ impl Round<'_> {
                 "Nothing was downloaded and no restart is agreed yet.",
             ));
         };
+        let tries = self
+            .stages
+            .iter()
+            .find(|s| s.id.0 == stage)
+            .map(|s| s.policy.tries);
+        if tries.is_none_or(|most| existing.assignment.tries > most) {
+            return Err(refused("over", "This rollout is over for the device."));
+        }
         match existing.assignment.state {
             State::Permitted => {
                 let left = existing

@@ -86,8 +86,7 @@ async fn exclude(
                 devices,
                 reason: reason.as_str().to_owned(),
             };
-            let (rollout, now) = (RolloutId(id), app.clock.now());
-            let done = app.holder().exclude(rollout, new, named.by.0, now).await;
+            let done = app.exclude_devices(RolloutId(id), new, named.by.0).await;
             match done {
                 Ok(_) => return Ok(Redirect::to(&format!("/rollouts/{id}#holds")).into_response()),
                 Err(error) => mistakes = Mistakes::from_error(error)?,

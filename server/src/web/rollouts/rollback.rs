@@ -13,7 +13,7 @@ use super::actions::Named;
 use crate::app::App;
 use crate::auth::Admin;
 use crate::http::{At, Failure, Why};
-use crate::store::assignments;
+use crate::store::{assignments, count};
 use crate::web::confirm::Confirm;
 use crate::web::form::{Form, Mistakes};
 use crate::web::frame::Shown;
@@ -80,12 +80,14 @@ async fn page(
         Action::Stop => "Stop removing",
     });
     let here = format!("/rollouts/{id}/{}", action.path());
-    let have = assignments::succeeded(&mut *app.pool.acquire().await?, id).await?;
+    let states = assignments::by_state(&mut *app.pool.acquire().await?, id).await?;
+    let have = states.iter().filter(|(_, state, _)| state == "succeeded");
+    let have = have.map(|(_, _, n)| count(*n)).sum();
     Ok(Confirm {
         frame: named.frame(app, &heading, &here).await?,
         crumbs: named.crumbs(),
         heading,
-        touches: action.touches(u64::try_from(have.len()).unwrap_or(u64::MAX)),
+        touches: action.touches(have),
         action: here,
         button: match action {
             Action::Start => "Remove it".to_owned(),

@@ -100,7 +100,7 @@ async fn add(
     drop(conn);
     let mistakes = match new {
         Err(mistakes) => mistakes,
-        Ok(new) => match app.holder().add(id, new, by, app.clock.now()).await {
+        Ok(new) => match app.hold_devices(id, new, by).await {
             Ok(_) => return Ok(Redirect::to(&format!("/tracks/{id}#holds")).into_response()),
             Err(error) => Mistakes::from_error(error)?,
         },
@@ -120,9 +120,7 @@ async fn end(
     At((id, hold)): At<(Uuid, Uuid)>,
     Form(Nothing {}): Form<Nothing>,
 ) -> Shown {
-    let by = Some(caller.on(id)?.person().0);
-    app.holder()
-        .end(id, HoldId(hold), by, app.clock.now())
-        .await?;
+    let by = caller.on(id)?.person().0;
+    app.end_hold(id, HoldId(hold), by).await?;
     Ok(Redirect::to(&format!("/tracks/{id}#holds")).into_response())
 }
