@@ -390,6 +390,25 @@ fn a_removal_is_agreed_with_people_carried_out_and_believed_after_the_boot() {
 }
 
 #[test]
+fn a_removal_that_was_agreed_days_ago_is_agreed_anew() {
+    let mut rig = succeeded_and_to_be_removed("KB5079391");
+    let ordered = rig.server.forced.clone();
+    let agreed = |rig: &Rig| rig.count(|kind| matches!(kind, EventKind::RestartAgreed { .. }));
+    let removed = |rig: &Rig| {
+        let mut acted = rig.acted.iter();
+        acted.any(|action| matches!(action, Action::Remove { .. }))
+    };
+    let before = agreed(&rig);
+    rig.until(|rig| agreed(rig) == before + 1);
+    rig.server.forced = Some(Order::Nothing);
+    rig.for_hours(72);
+    assert!(!removed(&rig), "it was stopped");
+    rig.server.forced = ordered;
+    rig.until(removed);
+    assert_eq!(agreed(&rig), before + 2);
+}
+
+#[test]
 fn power_cut_at_any_effect_of_a_removal_removes_at_most_once() {
     let mut whole = succeeded_and_to_be_removed("KB5079391");
     let first = whole.effects;

@@ -348,6 +348,22 @@ fn an_agreement_that_is_hours_old_is_made_again() {
 }
 
 #[test]
+fn people_are_not_asked_while_the_server_lets_nobody_start() {
+    let mut rig = Rig::new();
+    let closed = 6 * 3600;
+    rig.server.permit = Some(PermitAnswer::Wait {
+        retry_after_s: closed,
+        why: "outside of the window".to_owned(),
+    });
+    rig.until(|rig| rig.server.calls.contains_key("permit"));
+    let agreed = |rig: &Rig| rig.count(|kind| matches!(kind, EventKind::RestartAgreed { .. }));
+    rig.for_hours(5);
+    assert_eq!(agreed(&rig), 1, "what they said is long over");
+    rig.for_hours(2);
+    assert_eq!(agreed(&rig), 2, "now they are");
+}
+
+#[test]
 fn people_can_postpone_and_are_asked_again_when_their_time_is_over() {
     let scenario = support::rig::CALM.replace(
         "[population]",
