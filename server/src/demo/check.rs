@@ -150,20 +150,23 @@ async fn permits_after_halt(pool: &PgPool, bad: Uuid) -> sqlx::Result<(i64, i64)
     Ok((halts, late))
 }
 
-/// Steps that began before the one before them was done and, where needed, restarted; and first steps missing.
+/// Steps that began before the one before them was done and, where needed, restarted; and first steps missing. Each try has its own
+/// permit and its own plan.
 async fn steps_out_of_order(pool: &PgPool) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"WITH s AS (SELECT device_no, event_no, kind, body ->> 'rollout' AS rollout, (body ->> 'step')::int AS step,
-                             COALESCE((body ->> 'restart_needed')::boolean, false) AS restart
-                      FROM event WHERE kind IN ('step_started', 'step_done', 'restarted'))
+                             COALESCE((body ->> 'restart_needed')::boolean, false) AS restart,
+                             count(*) FILTER (WHERE kind = 'permitted')
+                                 OVER (PARTITION BY device_no, body ->> 'rollout' ORDER BY event_no) AS try
+                      FROM event WHERE kind IN ('permitted', 'step_started', 'step_done', 'restarted'))
            SELECT format('device %s step %s', b.device_no, b.step) AS "sentence!" FROM s AS b
            WHERE b.kind = 'step_started' AND b.step > 1
              AND NOT EXISTS (SELECT FROM s AS d WHERE d.kind = 'step_done' AND d.device_no = b.device_no AND d.rollout = b.rollout
-                               AND d.step = b.step - 1 AND d.event_no < b.event_no
+                               AND d.try = b.try AND d.step = b.step - 1 AND d.event_no < b.event_no
                                AND (NOT d.restart OR EXISTS (SELECT FROM s AS r WHERE r.kind = 'restarted' AND r.device_no = b.device_no
                                      AND r.rollout = b.rollout AND r.event_no BETWEEN d.event_no AND b.event_no)))
            UNION ALL
-           SELECT format('device %s step 1 after step %s', b.device_no, e.step) FROM s AS b JOIN s AS e USING (device_no, rollout)
+           SELECT format('device %s step 1 after step %s', b.device_no, e.step) FROM s AS b JOIN s AS e USING (device_no, rollout, try)
            WHERE b.kind = 'step_started' AND b.step = 1 AND e.kind = 'step_started' AND e.step > 1 AND e.event_no < b.event_no
            LIMIT 20"#,
     )
@@ -186,18 +189,20 @@ async fn approvals(pool: &PgPool) -> sqlx::Result<(i64, i64, i64)> {
 }
 
 /// Counters of whole stages that differ from what the events say: permitted devices; those that verified the expected
-/// build and did not come off it again; those that failed, were taken back or were suspected to hang.
+/// build without having failed before, and did not come off it again; those that failed, were taken back or were suspected to hang.
 async fn counters_off(pool: &PgPool) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"WITH p AS (SELECT device_no, body ->> 'rollout' AS rollout, body ->> 'stage' AS stage, min(event_no) AS event_no,
                              min((body -> 'expected') #>> '{}') AS expected
                       FROM event WHERE kind = 'permitted' GROUP BY 1, 2, 3),
-                e AS (SELECT p.stage, p.device_no, x.kind,
+                e AS (SELECT p.stage, p.device_no, x.kind, x.event_no,
                              x.kind = 'verified' AND x.body ->> 'build' = p.expected AND (x.body ->> 'packages_installed')::boolean AS good
                       FROM p JOIN event x ON x.device_no = p.device_no AND x.body ->> 'rollout' = p.rollout AND x.event_no > p.event_no
                       WHERE x.kind IN ('verified', 'failed', 'rolled_back', 'hang_suspected')),
                 counted AS (SELECT p.stage, count(DISTINCT p.device_no) AS started,
-                                   count(DISTINCT p.device_no) FILTER (WHERE EXISTS (SELECT FROM e WHERE e.stage = p.stage AND e.device_no = p.device_no AND e.good)) AS ok,
+                                   count(DISTINCT p.device_no) FILTER (WHERE EXISTS (SELECT FROM e WHERE e.stage = p.stage AND e.device_no = p.device_no AND e.good
+                                          AND NOT EXISTS (SELECT FROM e AS f WHERE f.stage = e.stage AND f.device_no = e.device_no
+                                                            AND f.kind = 'failed' AND f.event_no < e.event_no))) AS ok,
                                    count(DISTINCT p.device_no) FILTER (WHERE EXISTS (SELECT FROM e WHERE e.stage = p.stage AND e.device_no = p.device_no
                                           AND (e.kind IN ('failed', 'rolled_back', 'hang_suspected') OR (e.kind = 'verified' AND NOT e.good)))) AS failed
                             FROM p GROUP BY 1),
