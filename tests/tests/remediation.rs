@@ -78,6 +78,11 @@ async fn a_damaged_store_is_repaired_and_the_update_tried_again_under_a_new_perm
     let (rollout, device) = one_that_failed(&lab, codes::STORE, 2).await;
     let action = repair_ordered(&device).await;
     assert_eq!(action, RemediationAction::RestoreHealth);
+    let (_, why) = told(&device).await;
+    assert_eq!(
+        why,
+        "It failed; before it tries again: repair of the component store."
+    );
     // Nothing installs before it was repaired, whatever an agent asks for.
     assert_eq!(device.refusal(rollout).await, "over");
     device.report(&[began(rollout, action)]).await;
