@@ -169,6 +169,20 @@ fn a_step_under_a_permit_that_failed_is_not_believed_while_the_device_prepares_a
 }
 
 #[test]
+fn nor_is_the_end_of_such_a_step() {
+    let mut device = failed(CODE);
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: true })
+        .say(Report::StepDone {
+            step: 1,
+            restart_needed: true,
+        });
+    assert_eq!(device.now.state, State::Downloading);
+    assert_eq!(device.counts.drift, 1);
+}
+
+#[test]
 fn a_device_that_is_being_repaired_or_prepares_anew_neither_hangs_nor_is_slow() {
     let mut device = failed(CODE);
     for report in [

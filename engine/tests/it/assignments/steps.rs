@@ -122,3 +122,46 @@ fn an_exit_code_is_never_the_verdict() {
     device.say(Report::Restarted);
     assert_eq!((device.now.state, device.counts.ok), (State::Verifying, 0));
 }
+
+#[test]
+fn a_step_that_says_once_more_that_it_began_is_no_drift() {
+    let began = |step| Report::StepStarted { permit_no: 1, step };
+    let mut device = Device::permitted(3);
+    device.say(began(1)).say(began(1));
+    assert_eq!(device.now.state, State::Installing { step: 1 });
+    device.step(1, 1, false).say(began(1));
+    assert_eq!(device.now.state, State::StepDone { step: 1 });
+    device.step(1, 2, true).say(began(1)).say(began(2));
+    assert_eq!(device.now.state, State::Restarting { step: 2 });
+    device.say(Report::Restarted).say(began(1)).say(began(2));
+    assert_eq!(device.now.state, State::StepDone { step: 2 });
+    assert_eq!(device.counts.drift, 0);
+    // One that is not its turn yet is.
+    let mut hasty = Device::permitted(3);
+    hasty.say(began(2));
+    assert_eq!(hasty.counts.drift, 1);
+}
+
+#[test]
+fn a_step_that_says_once_more_that_it_is_done_is_no_drift_and_one_that_did_not_run_is() {
+    let done = |step| Report::StepDone {
+        step,
+        restart_needed: false,
+    };
+    let mut device = Device::permitted(3);
+    device.step(1, 1, false).say(done(1));
+    device.step(1, 2, true).say(done(1)).say(done(2));
+    assert_eq!(device.now.state, State::Restarting { step: 2 });
+    device.say(Report::Restarted).say(done(2));
+    assert_eq!(device.now.state, State::StepDone { step: 2 });
+    assert_eq!(device.counts.drift, 0);
+    let mut other = Device::permitted(3);
+    other
+        .say(Report::StepStarted {
+            permit_no: 1,
+            step: 1,
+        })
+        .say(done(2));
+    assert_eq!(other.now.state, State::Installing { step: 1 });
+    assert_eq!(other.counts.drift, 1);
+}
