@@ -104,6 +104,14 @@ fn verification_tells_success_from_failure_and_from_somebody_elses_work() {
         State::InstalledElsewhere,
         "nothing of ours had begun"
     );
+    for (on, packages_installed) in [("26100.8117", false), ("26100.8000", true)] {
+        let mut device = Device::permitted(2);
+        device.say(Report::Verified {
+            build: build(on),
+            packages_installed,
+        });
+        assert_eq!(device.now.state, State::Permitted, "{on}: nobody did it");
+    }
     let mut device = Device::permitted(2);
     device.step(1, 1, true).verified("26100.8000");
     assert_eq!(
@@ -124,10 +132,9 @@ fn a_device_that_gets_worse_in_the_soak_is_evidence_once() {
         Report::Unusable,
     ] {
         let mut device = Device::succeeded();
-        device
-            .say(worse)
-            .say(worse)
-            .say(Report::RolledBack { code: CODE });
+        device.say(worse);
+        assert!(device.now.regressed(), "{worse:?}");
+        device.say(worse).say(Report::RolledBack { code: CODE });
         assert!(device.now.regressed(), "{worse:?}");
         assert_eq!(device.now.state, State::Succeeded);
         let severe = u64::from(worse == Report::Unusable);

@@ -209,3 +209,23 @@ fn a_device_that_is_being_repaired_or_prepares_anew_neither_hangs_nor_is_slow() 
     }
     assert_eq!(device.counts, counts(1, 0, 0));
 }
+
+#[test]
+fn a_success_counts_as_recovered_after_a_repair_alone_and_not_after_a_relapse() {
+    let mut busy = failed(BUSY);
+    busy.say(Report::DownloadDone).say(Report::RestartAgreed);
+    busy.permit(1).unwrap();
+    busy.step(2, 1, false).verified("26100.8117");
+    assert_eq!(busy.now.state, State::Succeeded);
+    assert_eq!(busy.counts, counts(1, 0, 0));
+    let mut relapsed = failed(CODE);
+    tries_again(&mut relapsed).say(Report::Failed {
+        code: CODE,
+        step: 1,
+    });
+    tries_again(&mut relapsed)
+        .step(3, 1, false)
+        .verified("26100.8117");
+    assert_eq!(relapsed.now.state, State::Succeeded);
+    assert_eq!(relapsed.counts, counts(1, 0, 1));
+}
