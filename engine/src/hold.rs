@@ -43,22 +43,17 @@ impl Hold {
     }
 }
 
-/// The hold that a device is under: an exclusion before a safeguard hold, the older before the newer. `holds` in the order
-/// in which they were added.
+/// The hold that a device is under: an exclusion before a safeguard hold, the older before the newer. Exclusions are about those that
+/// have not started: a device that had a permit is under known issues alone. `holds` in the order in which they were added.
 #[must_use]
-pub fn on<'a>(holds: &'a [Hold], device: &Subject<'_>) -> Option<&'a Hold> {
-    let taken = || holds.iter().filter(|hold| hold.query.matches(device));
-    taken()
-        .find(|hold| hold.kind == HoldKind::Exclusion)
-        .or_else(|| taken().next())
-}
-
-/// The same for a device that had a permit: exclusions are about those that have not started, so it is under known issues alone.
-#[must_use]
-pub fn on_started<'a>(holds: &'a [Hold], device: &Subject<'_>) -> Option<&'a Hold> {
-    holds
-        .iter()
-        .find(|hold| hold.kind == HoldKind::Safeguard && hold.query.matches(device))
+pub fn on<'a>(holds: &'a [Hold], device: &Subject<'_>, has_started: bool) -> Option<&'a Hold> {
+    let first = |kind: HoldKind| {
+        holds
+            .iter()
+            .find(|hold| hold.kind == kind && hold.query.matches(device))
+    };
+    let exclusion = (!has_started).then(|| first(HoldKind::Exclusion)).flatten();
+    exclusion.or_else(|| first(HoldKind::Safeguard))
 }
 
 /// Devices of a ring that a known issue holds.

@@ -209,19 +209,25 @@ async fn a_machine_that_was_reimaged_is_not_repaired_for_what_it_does_not_know()
     ));
 }
 
-#[tokio::test]
-async fn a_device_that_moved_to_a_ring_that_is_not_open_is_repaired_all_the_same() {
-    let lab = Lab::start().await;
-    let pilot = lab.ring("pilot", 1).await;
+/// It failed, and is in a ring by now that is not open.
+async fn one_that_failed_and_moved(lab: &Lab) -> TestDevice {
+    let mut pilot = lab.ring("pilot", 1).await;
     lab.ring("broad", 1).await;
-    let device = &pilot.devices[0];
+    let device = pilot.devices.remove(0);
     let rollout = lab.rollout(KB).await;
     let permit = device.permit(rollout).await;
     device.break_down(rollout, permit, codes::STORE).await;
     device.change(|i| i.tags = vec!["broad".into()]).await;
     lab.settle().await;
+    device
+}
+
+#[tokio::test]
+async fn a_device_that_moved_to_a_ring_that_is_not_open_is_repaired_all_the_same() {
+    let lab = Lab::start().await;
+    let device = one_that_failed_and_moved(&lab).await;
     for _ in 0..3 {
-        repair_ordered(device).await;
+        repair_ordered(&device).await;
         lab.settle().await;
     }
 }
@@ -229,14 +235,7 @@ async fn a_device_that_moved_to_a_ring_that_is_not_open_is_repaired_all_the_same
 #[tokio::test]
 async fn a_server_that_starts_after_the_failure_orders_the_repair_too() {
     let mut lab = Lab::start().await;
-    let pilot = lab.ring("pilot", 1).await;
-    lab.ring("broad", 1).await;
-    let device = &pilot.devices[0];
-    let rollout = lab.rollout(KB).await;
-    let permit = device.permit(rollout).await;
-    device.break_down(rollout, permit, codes::STORE).await;
-    device.change(|i| i.tags = vec!["broad".into()]).await;
-    lab.settle().await;
+    let device = one_that_failed_and_moved(&lab).await;
     let wire = lab.add_node().await.wire.clone();
     let said = device.look_at(&wire).await.assignment.unwrap();
     assert!(matches!(said.order, Order::Remediate { .. }), "{said:?}");

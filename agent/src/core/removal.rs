@@ -1,7 +1,7 @@
 //! Removing an update by order, where that is possible: agreed with people, then at once with its restart.
 
 use agent_protocol::EventKind;
-use servicing::{HResult, KbNumber, Ledger, Role};
+use servicing::{HResult, KbNumber, Ledger};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -22,8 +22,7 @@ impl Core {
                     .variants
                     .iter()
                     .flat_map(|variant| &variant.packages);
-                let mut removable = packages
-                    .filter(|package| !matches!(package.role, Role::Ssu | Role::Checkpoint));
+                let mut removable = packages.filter(|package| package.role.is_removable());
                 removable
                     .find(|package| package.kb.to_string() == kb)
                     .map(|package| package.kb)
@@ -33,21 +32,10 @@ impl Core {
         };
         match self.job().map(|job| job.phase.clone()) {
             Some(Phase::RolledBack) => self.attended = Attended::Done,
-            // Agreed for a time that is long over: people are asked anew.
             Some(Phase::Removing {
                 stage: Removal::Agreed { at },
                 ..
-            }) if !self.stands(at) => {
-                self.set_phase(Phase::Removing {
-                    kb,
-                    stage: Removal::Asking,
-                });
-                self.ask();
-            }
-            Some(Phase::Removing {
-                stage: Removal::Agreed { .. },
-                ..
-            }) => {
+            }) if self.stands(at) => {
                 if self.removal_due().is_some_and(|due| due <= self.now.steady) {
                     let boot = self.boot.id.clone();
                     self.attended = Attended::Done;

@@ -1,6 +1,6 @@
 //! Who is held, and by what.
 
-use engine::hold::{Hold, HoldKind, on, on_started};
+use engine::hold::{Hold, HoldKind, on};
 use engine::ids::HoldId;
 use engine::ring::Subject;
 use servicing::{Architecture, Facts, Product, Series};
@@ -32,7 +32,7 @@ fn facts(model: &str) -> Facts {
 
 fn taken_by(holds: &[Hold], model: &str) -> Option<u128> {
     let (facts, host_name) = (&facts(model), "PC-1");
-    on(holds, &Subject { facts, host_name }).map(|hold| hold.id.0.as_u128())
+    on(holds, &Subject { facts, host_name }, false).map(|hold| hold.id.0.as_u128())
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_device_that_had_its_permit_is_under_known_issues_alone() {
     ];
     let under = |model: &str| {
         let (facts, host_name) = (&facts(model), "PC-1");
-        on_started(&holds, &Subject { facts, host_name }).map(|hold| hold.id.0.as_u128())
+        on(&holds, &Subject { facts, host_name }, true).map(|hold| hold.id.0.as_u128())
     };
     assert_eq!(under("Latitude 7450"), Some(2));
     assert_eq!(under("Latitude 5440"), None);

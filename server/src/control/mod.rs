@@ -27,7 +27,6 @@ use crate::store::{rollouts, tracks};
 use tail::Tail;
 
 pub use create::{Approvals, NewRollout, NewScope, wrong_ticket};
-pub use rollback::{NOT_REMOVABLE, rolls_back_not};
 pub use snapshot::load as load_snapshot;
 pub use start::GivesWay;
 

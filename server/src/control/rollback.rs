@@ -119,12 +119,11 @@ impl Control {
 }
 
 /// Said where the sequence brings nothing that can be removed.
-pub const NOT_REMOVABLE: &str =
+const NOT_REMOVABLE: &str =
     "nothing of it can be removed: servicing stacks and checkpoints stay on a device";
 
 /// Why nothing can be taken back in a state; none where it can.
-#[must_use]
-pub const fn rolls_back_not(state: &RolloutState) -> Option<&'static str> {
+const fn rolls_back_not(state: &RolloutState) -> Option<&'static str> {
     match state {
         RolloutState::Withdrawn { .. } | RolloutState::Cancelled { .. } => None,
         RolloutState::Draft | RolloutState::Scheduled { .. } => {

@@ -50,7 +50,7 @@ fn class_under(sequence: &Sequence, holds: &[Hold], device: &Device) -> String {
         facts: &device.facts,
         host_name: &device.identity.host_name,
     };
-    match hold::on(holds, &subject) {
+    match hold::on(holds, &subject, false) {
         None => class,
         Some(hold) => {
             let word = match hold.kind {

@@ -72,11 +72,11 @@ impl Standing {
         let (facts, _) = self.inventory()?;
         let host_name = &self.host_name;
         let facts = &facts;
-        let subject = Subject { facts, host_name };
-        Ok(match started {
-            true => hold::on_started(&offer.holds, &subject),
-            false => hold::on(&offer.holds, &subject),
-        })
+        Ok(hold::on(
+            &offer.holds,
+            &Subject { facts, host_name },
+            started,
+        ))
     }
 
     /// What a plan is made from. Read out of its JSON only here: most orders need no plan.

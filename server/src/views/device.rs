@@ -235,18 +235,18 @@ async fn places(
         let (place, sentences) = match (own, sequence.as_deref()) {
             (Some(own), _) => {
                 // One that has begun goes on; one that only has its permit does not begin.
-                let hold = match own.assignment {
-                    a if !a.started => hold_on(&holds, device),
-                    a if a.state == State::Permitted => hold_on_started(&holds, device),
-                    _ => None,
-                };
+                let started = own.assignment.started;
+                let begins = !started || own.assignment.state == State::Permitted;
+                let hold = begins.then(|| hold_on(&holds, device, started)).flatten();
                 let held = hold.map(Hold::sentence).into_iter();
                 (
                     word(&own.assignment).to_owned(),
                     held.chain(own.not_ready.iter().cloned()).collect(),
                 )
             }
-            (None, Some(sequence)) => not_begun(device, sequence, listed, hold_on(&holds, device)),
+            (None, Some(sequence)) => {
+                not_begun(device, sequence, listed, hold_on(&holds, device, false))
+            }
             (None, None) => continue,
         };
         let stages = rollouts::stages(&mut *conn, id).await?;
@@ -267,21 +267,16 @@ async fn places(
 }
 
 /// The hold that a device is under.
-pub(super) fn hold_on<'a>(holds: &'a [Hold], device: &Device) -> Option<&'a Hold> {
+pub(super) fn hold_on<'a>(
+    holds: &'a [Hold],
+    device: &Device,
+    has_started: bool,
+) -> Option<&'a Hold> {
     let subject = Subject {
         facts: &device.facts,
         host_name: &device.identity.host_name,
     };
-    hold::on(holds, &subject)
-}
-
-/// The hold that a device with a permit is under.
-fn hold_on_started<'a>(holds: &'a [Hold], device: &Device) -> Option<&'a Hold> {
-    let subject = Subject {
-        facts: &device.facts,
-        host_name: &device.identity.host_name,
-    };
-    hold::on_started(holds, &subject)
+    hold::on(holds, &subject, has_started)
 }
 
 /// Where a device stands that has not begun, and why.

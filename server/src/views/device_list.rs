@@ -256,7 +256,7 @@ pub async fn lines(
                 ),
                 (None, Some(sequence)) => {
                     let holds = holds::of_rollout(&on, candidate.rollout, candidate.digest);
-                    let hold = hold_on(&holds, &device);
+                    let hold = hold_on(&holds, &device, false);
                     let (word, why) = not_begun(&device, sequence, true, hold);
                     // What passes by itself, or is mended, or is decided otherwise does not change what the sequence is for.
                     let waits = word.starts_with("not_ready") || hold.is_some();

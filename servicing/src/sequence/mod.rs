@@ -244,7 +244,7 @@ impl Sequence {
     pub fn removable(&self) -> Option<KbNumber> {
         let mut packages = self.variants.iter().flat_map(|v| &v.packages);
         let own = packages.find(|p| p.kb == self.kb)?;
-        (!matches!(own.role, Role::Ssu | Role::Checkpoint)).then_some(self.kb)
+        own.role.is_removable().then_some(self.kb)
     }
 
     /// As [`Self::variant_for`], for updates that are only observed too.

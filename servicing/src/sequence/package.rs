@@ -27,6 +27,12 @@ words! {
 }
 
 impl Role {
+    /// Servicing stacks and checkpoints stay on a device.
+    #[must_use]
+    pub const fn is_removable(self) -> bool {
+        !matches!(self, Self::Ssu | Self::Checkpoint)
+    }
+
     /// Whether DISM or wusa can put it onto a running Windows. Dynamic Updates go into images and media only,
     /// OOBE updates come from Windows Update only.
     #[must_use]

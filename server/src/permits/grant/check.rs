@@ -73,11 +73,8 @@ impl Round<'_> {
             return Err(self.moving());
         };
         let host_name = &device.host_name;
-        let subject = Subject { facts, host_name };
-        let hold = match existing.is_some_and(|a| a.assignment.started) {
-            true => hold::on_started(&self.holds, &subject),
-            false => hold::on(&self.holds, &subject),
-        };
+        let started = existing.is_some_and(|a| a.assignment.started);
+        let hold = hold::on(&self.holds, &Subject { facts, host_name }, started);
         if let Some(hold) = hold {
             return Err(self.held(hold));
         }

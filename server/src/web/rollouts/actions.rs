@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use engine::Input;
 use engine::ids::{PersonId, RolloutId};
+use engine::words::devices;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -34,6 +35,14 @@ pub fn router() -> Router<App> {
             "/rollouts/{id}/request-override",
             get(ask_override).post(request_override),
         )
+        .route(
+            "/rollouts/{id}/roll-back",
+            get(ask_roll_back).post(roll_back),
+        )
+        .route(
+            "/rollouts/{id}/stop-roll-back",
+            get(ask_stop_rollback).post(stop_rollback),
+        )
 }
 
 /// What can be done to a rollout.
@@ -46,6 +55,8 @@ enum Action {
     Cancel,
     ClearHalt,
     Override,
+    RollBack,
+    StopRollback,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,6 +76,8 @@ impl Action {
             Self::Cancel => "cancel",
             Self::ClearHalt => "clear-halt",
             Self::Override => "request-override",
+            Self::RollBack => "roll-back",
+            Self::StopRollback => "stop-roll-back",
         }
     }
 
@@ -78,19 +91,21 @@ impl Action {
             Self::Cancel => ("Cancel", "Cancel 1 rollout"),
             Self::ClearHalt => ("Clear the halt of", "Clear the halt"),
             Self::Override => ("Ask to override the gate of", "Ask for an override"),
+            Self::RollBack => ("Remove", "Remove it"),
+            Self::StopRollback => ("Stop removing", "Stop"),
         }
     }
 
     const fn is_danger(self) -> bool {
-        matches!(self, Self::Halt | Self::Cancel)
+        matches!(self, Self::Halt | Self::Cancel | Self::RollBack)
     }
 
     const fn needs_step_up(self) -> bool {
-        matches!(self, Self::ClearHalt | Self::Override)
+        matches!(self, Self::ClearHalt | Self::Override | Self::RollBack)
     }
 
-    /// What it touches, with numbers.
-    fn touches(self, moving: u64, done: u64) -> Vec<String> {
+    /// What it touches, with numbers: devices in progress, those that have it, and of these those on which it succeeded.
+    fn touches(self, moving: u64, done: u64, succeeded: u64) -> Vec<String> {
         let (moving, done) = (number(moving), number(done));
         let untouched = format!("{done} devices that have it are not touched.");
         match self {
@@ -121,11 +136,33 @@ impl Action {
                     .to_owned(),
                 "The ring is marked as passed by override for ever after.".to_owned(),
             ],
+            Self::RollBack => vec![
+                format!(
+                    "{} on which it succeeded, as far as they still have it, are ordered to remove the package.",
+                    devices(succeeded)
+                ),
+                "Each needs a restart that its people agree to. Until another update they are on the build from before: what the update mended is \
+                 open again."
+                    .to_owned(),
+                "What can not be removed stays, and is said of each device.".to_owned(),
+            ],
+            Self::StopRollback => vec![
+                "No further device is ordered to remove it. One that has begun brings it to its end.".to_owned(),
+                "Devices that have removed it stay without it.".to_owned(),
+            ],
         }
     }
 
-    fn input(self, by: PersonId, reason: String) -> Input {
-        match self {
+    async fn carry_out(
+        self,
+        app: &App,
+        id: RolloutId,
+        by: PersonId,
+        reason: String,
+    ) -> Result<(), OpError> {
+        let input = match self {
+            Self::RollBack => return app.control.roll_back(id, &reason, by).await,
+            Self::StopRollback => return app.control.stop_rollback(id, &reason, by).await,
             Self::Submit => Input::Submit {
                 by,
                 not_before: None,
@@ -136,7 +173,9 @@ impl Action {
             Self::Cancel => Input::Cancel { by, reason },
             Self::ClearHalt => Input::ClearHalt { by, reason },
             Self::Override => Input::RequestOverride { by, reason },
-        }
+        };
+        let _decided = app.control.apply(id, input).await?;
+        Ok(())
     }
 }
 
@@ -214,11 +253,12 @@ async fn page<R: Right>(
 ) -> Result<Confirm, Failure> {
     let named = Named::read(app, caller, id).await?;
     let mut conn = app.pool.acquire().await?;
-    let (mut moving, mut done) = (0, 0);
+    let (mut moving, mut elsewhere, mut succeeded) = (0, 0, 0);
     for (_, state, n) in assignments::by_state(&mut conn, id).await? {
         match state.as_str() {
             "permitted" | "installing" | "step_done" | "restarting" | "verifying" => moving += n,
-            "succeeded" | "installed_elsewhere" => done += n,
+            "succeeded" => succeeded += n,
+            "installed_elsewhere" => elsewhere += n,
             _ => {}
         }
     }
@@ -230,7 +270,11 @@ async fn page<R: Right>(
         frame: named.frame(app, &heading, &here).await?,
         crumbs: named.crumbs(),
         heading,
-        touches: action.touches(count(moving), count(done)),
+        touches: action.touches(
+            count(moving),
+            count(succeeded + elsewhere),
+            count(succeeded),
+        ),
         action: here,
         button: button.to_owned(),
         danger: action.is_danger(),
@@ -264,7 +308,7 @@ async fn act<R: Right>(app: &App, caller: As<R>, id: Uuid, action: Action, typed
     let missing = OpError::NotFound { what: "rollout" };
     let track = rollouts::track_of(&mut *app.pool.acquire().await?, rollout).await?;
     let by = caller.over("rollout", track.ok_or(missing)?.0)?.person();
-    let _decided = app.control.apply(rollout, action.input(by, reason)).await?;
+    action.carry_out(app, rollout, by, reason).await?;
     Ok(Redirect::to(&format!("/rollouts/{id}")).into_response())
 }
 
@@ -359,4 +403,31 @@ async fn request_override(
     Form(typed): Form<Typed>,
 ) -> Shown {
     act(&app, caller, id, Action::Override, typed).await
+}
+
+async fn ask_roll_back(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::RollBack).await
+}
+
+async fn roll_back(
+    State(app): State<App>,
+    caller: Admin,
+    _step_up: SteppedUp,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::RollBack, typed).await
+}
+
+async fn ask_stop_rollback(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::StopRollback).await
+}
+
+async fn stop_rollback(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::StopRollback, typed).await
 }

@@ -6,7 +6,6 @@ mod forecast;
 mod list;
 mod new;
 mod page;
-mod rollback;
 
 use axum::Router;
 
@@ -21,5 +20,4 @@ pub fn router() -> Router<App> {
         .merge(forecast::router())
         .merge(actions::router())
         .merge(exclude::router())
-        .merge(rollback::router())
 }
