@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use engine::evidence::{Cohort, CohortKind, Evidence};
 use engine::forecast::{Chance, Days, Forecast, HarmForecast, forecast};
-use engine::halt::{HaltPolicy, learn};
+use engine::hold::Held;
 use engine::ids::{CohortId, RolloutId};
 use engine::rollout::{RolloutState, Scope};
 use engine::simulation::{Agreement, Dice, Habits, MOST_DEVICES, Minute, Plan, PlannedRing};
@@ -16,16 +16,17 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use servicing::FieldError;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::clock::SharedClock;
+use crate::control::learned;
 use crate::error::OpError;
 use crate::registry;
 use crate::room::{Full, Line};
-use crate::store::rollouts::{self, Stored, StoredStage};
-use crate::store::{self, cohorts, freezes, history, populations, sequences};
+use crate::store::rollouts::{self, StoredStage};
+use crate::store::{self, cohorts, freezes, holds, populations, sequences};
 
 /// One at a time: it takes a processor for seconds, and devices come first.
 const AT_ONCE: usize = 1;
@@ -177,6 +178,18 @@ pub struct RingLine {
     pub passes: Option<Days>,
     /// How often its gate passes by itself once it is open.
     pub pass: Chance,
+    /// Known issues that hold devices of it: it opens when the last of them ends.
+    pub held: Vec<HeldLine>,
+}
+
+/// A known issue that holds devices of a ring.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeldLine {
+    /// What is known, and how many devices it holds.
+    #[serde(flatten)]
+    pub held: Held,
+    /// When it ends by itself.
+    pub until: DateTime<Utc>,
 }
 
 /// What one bad update would harm.
@@ -284,6 +297,25 @@ impl Forecasts {
                 *sizes.entry(group.ring_id).or_default() += store::count(group.n);
             }
         }
+        let mut held = HeldByRing::new();
+        let on = holds::on(&mut tx, &[track.0]).await?;
+        for ((ring, class), n) in
+            registry::preview_held(&mut tx, track.0, id.0, listed.as_deref(), content).await?
+        {
+            let hold = class.strip_prefix(populations::HELD);
+            if let Some(hold) = on.iter().find(|h| Some(&*h.hold.id.to_string()) == hold) {
+                let until = hold.expires_at.context("a known issue without an end")?;
+                let is = Held {
+                    issue: hold.hold.issue.clone(),
+                    devices: store::count(n),
+                };
+                held.entry(ring).or_default().push((is, until));
+            }
+            if class == populations::TARGETED || hold.is_some() {
+                let size = sizes.entry(ring).or_default();
+                *size = size.saturating_add_signed(n);
+            }
+        }
         let rings: Vec<Uuid> = stages.iter().map(|s| s.ring_id).collect();
         let mut sample = registry::sample(&mut tx, &rings, listed.as_deref(), content).await?;
         let sizes: Vec<u64> = rings
@@ -302,13 +334,14 @@ impl Forecasts {
                     policy: stage.policy,
                     devices: u32::try_from(*size).unwrap_or(u32::MAX),
                     sample: sample.remove(&stage.ring_id).unwrap_or_default(),
+                    held: held.remove(&stage.ring_id).unwrap_or_default(),
                 })
                 .collect(),
             evidence: Evidence {
                 cohorts: cohorts::named(&mut tx, track).await?,
                 ..Evidence::default()
             },
-            halt: learned(&mut tx, &stored, self.clock.now()).await?,
+            halt: learned(&mut tx, &stored.rollout, self.clock.now()).await?,
             habits: assumptions.habits(self.polls),
             fault: None,
             approval_hours: assumptions.approval_hours,
@@ -327,6 +360,9 @@ impl Forecasts {
         })
     }
 }
+
+/// Known issues that hold devices of a ring, and when each ends.
+type HeldByRing = HashMap<Uuid, Vec<(Held, DateTime<Utc>)>>;
 
 /// What is forecast.
 struct Subject {
@@ -365,7 +401,16 @@ impl Subject {
                 .into_iter()
                 .zip(&self.stages)
                 .zip(&self.sizes)
-                .map(|((ring, stage), devices)| RingLine {
+                .zip(&self.plan.rings)
+                .map(|(((ring, stage), devices), planned)| RingLine {
+                    held: planned
+                        .held
+                        .iter()
+                        .map(|(held, until)| HeldLine {
+                            held: held.clone(),
+                            until: *until,
+                        })
+                        .collect(),
                     ring: stage.ring_id,
                     ring_name: stage.ring_name.clone(),
                     devices: *devices,
@@ -412,18 +457,6 @@ impl Subject {
             .max_by(|(a, n), (b, m)| n.total_cmp(m).then(b.cmp(a)));
         most.map(|(cohort, _)| cohort)
     }
-}
-
-/// The baselines that the rollout would be judged by if it started now.
-async fn learned(
-    conn: &mut PgConnection,
-    stored: &Stored,
-    now: DateTime<Utc>,
-) -> Result<HaltPolicy, OpError> {
-    let rollout = &stored.rollout;
-    let after = now - TimeDelta::days(history::DAYS);
-    let history = history::of_track(conn, rollout.track, rollout.digest, after).await?;
-    Ok(learn(&HaltPolicy::default(), &history))
 }
 
 /// A generator whose rolls are the same on every platform.

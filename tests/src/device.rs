@@ -8,6 +8,7 @@ use agent_protocol::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::{Signer, SigningKey};
 use engine::ids::RolloutId;
 use reqwest::Method;
@@ -34,6 +35,8 @@ pub struct TestDevice {
     etag: Mutex<Option<String>>,
     /// Epoch, and number of the last event that was sent.
     place: Mutex<(u32, u64)>,
+    enrolled_at: DateTime<Utc>,
+    asleep: Mutex<TimeDelta>,
 }
 
 /// A JWT made by hand.
@@ -92,7 +95,19 @@ impl TestDevice {
             token: Mutex::default(),
             etag: Mutex::default(),
             place: Mutex::new((answer.incarnation, 0)),
+            enrolled_at: clock.now(),
+            asleep: Mutex::new(TimeDelta::zero()),
         }
+    }
+
+    /// So much of the time since it enrolled it was in standby.
+    pub fn slept(&self, time: TimeDelta) {
+        *self.asleep.lock().unwrap() += time;
+    }
+
+    fn powered_s(&self) -> u64 {
+        let on = self.clock.now() - self.enrolled_at - *self.asleep.lock().unwrap();
+        u64::try_from(on.num_seconds()).unwrap_or(0)
     }
 
     /// The claims of a correct assertion, with a fresh nonce.
@@ -198,7 +213,7 @@ impl TestDevice {
             .map(|(seq, kind)| agent_protocol::Event {
                 seq,
                 at: self.clock.now(),
-                powered_s: seq * 10,
+                powered_s: self.powered_s(),
                 kind: kind.clone(),
             })
             .collect();

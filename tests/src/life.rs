@@ -1,6 +1,7 @@
 //! What devices go through: preparing, installing, failing.
 
 use agent_protocol::{EventKind, PermitAnswer};
+use chrono::TimeDelta;
 use engine::ids::RolloutId;
 use servicing::known_sequences;
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 use crate::device::TestDevice;
 use crate::facts::steps_of;
 use crate::fleet::Ring;
+use crate::lab::Lab;
 
 /// Result codes that tests speak of.
 pub mod codes {
@@ -161,6 +163,15 @@ impl Ring {
             }
             assert!(waiting.len() < left.len(), "nobody is let in any more");
             left = waiting;
+        }
+    }
+
+    /// Two minutes later every device is heard of again, so that none is missed after its outcome.
+    pub async fn stays(&self, lab: &Lab) {
+        lab.pass(TimeDelta::minutes(2)).await;
+        lab.settle().await;
+        for device in &self.devices {
+            assert_eq!(device.look().await.status, 200);
         }
     }
 

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use chrono::TimeDelta;
 use engine::halt::HaltPolicy;
 use engine::ids::{CohortId, RolloutId};
 use engine::rollout::RolloutState;
 use server::store::rollouts;
-use tests::{Lab, Ring, codes, eventually};
+use tests::{Lab, Ring, codes, eventually, kinds};
 
 const KB: &str = "KB5079391";
 const EARLIER: [&str; 3] = ["KB5086672", "KB5124008", "KB5129195"];
@@ -124,4 +125,59 @@ async fn what_was_learned_at_the_start_stays() {
     device.finish(rollout, permit_no, "26100.8116").await;
     lab.tick(rollout).await;
     assert_eq!(policy(&lab, rollout).await, learned);
+}
+
+#[tokio::test]
+async fn what_is_slow_is_learned_from_how_long_earlier_updates_took() {
+    let lab = Lab::start().await;
+    let ring = lab.ring("broad", 1).await;
+    let crowd = lab.crowd(&ring, 100).await;
+    for kb in EARLIER {
+        went_through(&lab, kb, 100, 0).await;
+    }
+    // 66 minutes each: (1000 * 9000 + 300 * 4000) / 1300 s are 131 minutes.
+    let crowd: Vec<i32> = crowd.iter().map(|m| m.device_no).collect();
+    sqlx::query(
+        "INSERT INTO assignment (rollout_id, device_no, stage_id, state, counted, progress_at, took_s)
+         SELECT s.rollout_id, d, s.id, 'succeeded', 131, $2, 4000 FROM stage s, UNNEST($1::int[]) AS d",
+    )
+    .bind(crowd)
+    .bind(lab.clock.now())
+    .execute(&lab.database.pool)
+    .await
+    .unwrap();
+    let rollout = lab.rollout(KB).await;
+    assert_eq!(policy(&lab, rollout).await.overdue_after_s, Some(7846));
+    let device = &ring.devices[0];
+    let permit_no = device.permit(rollout).await;
+    device
+        .report(&[kinds::started(rollout.0, permit_no, 1)])
+        .await;
+    for minutes in [60, 65, 10] {
+        assert_eq!(lab.counts(rollout, "broad").await.overdue, 0);
+        lab.pass(TimeDelta::minutes(minutes)).await;
+        lab.settle().await;
+        device.report(&[kinds::heartbeat("installing")]).await;
+    }
+    // Looked at while it owed five minutes by its own account, and again five minutes later.
+    lab.pass(TimeDelta::minutes(6)).await;
+    eventually(
+        "it is slow after 131 minutes and not after 150",
+        async || lab.counts(rollout, "broad").await.overdue == 1,
+    )
+    .await;
+    lab.pass(TimeDelta::minutes(30)).await;
+    device.slept(TimeDelta::minutes(20));
+    device.finish(rollout, permit_no, "26100.8116").await;
+    let took: Option<i64> =
+        sqlx::query_scalar("SELECT took_s FROM assignment WHERE rollout_id = $1")
+            .bind(rollout.0)
+            .fetch_one(&lab.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        took,
+        Some((60 + 65 + 10 + 6 + 30 - 20) * 60),
+        "that it slept does not count"
+    );
 }

@@ -43,6 +43,16 @@ async fn polling(lab: &Lab, device: &TestDevice, hours: i64) {
     }
 }
 
+/// The same, and it says that it is alive.
+async fn alive(lab: &Lab, device: &TestDevice, hours: i64) {
+    for _ in 0..hours * 2 {
+        lab.pass(TimeDelta::minutes(30)).await;
+        lab.settle().await;
+        device.sign_in().await;
+        device.report(&[kinds::heartbeat("installing")]).await;
+    }
+}
+
 async fn begun(lab: &Lab, device: &TestDevice, rollout: RolloutId) {
     let permit_no = device.permit(rollout).await;
     device
@@ -58,9 +68,9 @@ async fn a_device_that_is_slow_is_overdue_once_and_can_still_succeed() {
     let rollout = lab.rollout(KB).await;
     let device = &broad.devices[0];
     begun(&lab, device, rollout).await;
-    polling(&lab, device, 2).await;
+    alive(&lab, device, 2).await;
     assert_eq!(events(&lab, "overdue").await, 0);
-    polling(&lab, device, 1).await;
+    alive(&lab, device, 1).await;
     written(&lab, "overdue", 1).await;
     device.finish(rollout, 1, "26100.8116").await;
     polling(&lab, device, 3).await;
@@ -74,13 +84,13 @@ async fn a_device_that_is_slow_is_overdue_once_and_can_still_succeed() {
 }
 
 #[tokio::test]
-async fn a_device_that_polls_without_progress_is_suspected_to_hang_and_the_failure_stays() {
+async fn a_device_that_lives_without_progress_is_suspected_to_hang_and_the_failure_stays() {
     let lab = Lab::start().await;
     let broad = lab.ring("broad", 1).await;
     let rollout = lab.rollout(KB).await;
     let device = &broad.devices[0];
     begun(&lab, device, rollout).await;
-    polling(&lab, device, 5).await;
+    alive(&lab, device, 5).await;
     written(&lab, "hang_suspected", 1).await;
     assert_eq!(suspicion(&lab, device).await.as_deref(), Some("hang"));
     let counts = lab.counts(rollout, "broad").await;
@@ -90,6 +100,44 @@ async fn a_device_that_polls_without_progress_is_suspected_to_hang_and_the_failu
     assert_eq!(suspicion(&lab, device).await, None);
     let counts = lab.counts(rollout, "broad").await;
     assert_eq!((counts.failed, counts.resolved, counts.ok), (1, 1, 1));
+    lab.verify().await;
+}
+
+#[tokio::test]
+async fn a_laptop_that_sleeps_between_two_steps_is_awaited_by_the_time_that_it_was_awake() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 1).await;
+    let rollout = lab.rollout(KB).await;
+    let device = &broad.devices[0];
+    begun(&lab, device, rollout).await;
+    alive(&lab, device, 1).await;
+    // Closed for the evening, and opened again.
+    lab.pass(TimeDelta::hours(9)).await;
+    device.slept(TimeDelta::hours(9));
+    alive(&lab, device, 1).await;
+    assert_eq!(events(&lab, "overdue").await, 0);
+    alive(&lab, device, 1).await;
+    written(&lab, "overdue", 1).await;
+    assert_eq!(events(&lab, "hang_suspected").await, 0);
+    alive(&lab, device, 2).await;
+    written(&lab, "hang_suspected", 1).await;
+    assert_eq!(events(&lab, "lost").await, 0);
+    let counts = lab.counts(rollout, "broad").await;
+    assert_eq!((counts.overdue, counts.failed, counts.resolved), (1, 1, 1));
+    lab.verify().await;
+}
+
+#[tokio::test]
+async fn a_device_that_polls_and_tells_nothing_is_awaited_for_a_day() {
+    let lab = Lab::start().await;
+    let broad = lab.ring("broad", 1).await;
+    let rollout = lab.rollout(KB).await;
+    let device = &broad.devices[0];
+    begun(&lab, device, rollout).await;
+    polling(&lab, device, 23).await;
+    assert_eq!(events(&lab, "hang_suspected").await, 0);
+    polling(&lab, device, 3).await;
+    written(&lab, "hang_suspected", 1).await;
     lab.verify().await;
 }
 
@@ -138,9 +186,12 @@ async fn deadlines_that_two_servers_look_at_are_written_once() {
     lab.pass(TimeDelta::hours(3)).await;
     lab.pass(TimeDelta::hours(25)).await;
     written(&lab, "lost", 6).await;
-    written(&lab, "overdue", 6).await;
     lab.clock_followed().await;
     let counts = lab.counts(rollout, "broad").await;
-    assert_eq!((counts.started, counts.overdue, counts.silent), (6, 6, 6));
+    assert_eq!(
+        (counts.started, counts.overdue, counts.silent),
+        (6, 0, 6),
+        "nobody knows that they were powered on"
+    );
     lab.verify().await;
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use chrono::TimeDelta;
 use engine::Input;
 use engine::ids::RolloutId;
 use engine::policy::{Preset, preset};
@@ -109,6 +110,65 @@ async fn a_ring_without_a_device_never_passes_and_the_forecast_says_so() {
     assert_eq!(forecast["completed"], Value::Null);
     assert_eq!(forecast["rings"][0]["devices"], 0);
     assert_eq!(forecast["rings"][1]["opens"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_known_issue_delays_the_ring_whose_devices_it_holds_and_what_is_left_out_is_not_counted()
+{
+    let lab = Lab::start().await;
+    let rollout = draft(&lab, &[("pilot", 4), ("broad", 6)]).await;
+    let mut machine = lab.machine("broad");
+    machine.model = "Latitude 7450".into();
+    lab.enrol(machine).await;
+    let desk = Desk::of(&lab).await;
+    let opens = async || {
+        let forecast = get(&desk, rollout, "?failure_percent=0").await;
+        let broad = forecast["rings"][1].clone();
+        (broad["opens"]["median"].as_f64().unwrap(), broad)
+    };
+    let (before, broad) = opens().await;
+    assert_eq!(
+        (broad["devices"].clone(), broad["held"].clone()),
+        (json!(7), json!([]))
+    );
+    let devices = "model:\"Latitude 7450\"";
+    let expires = lab.clock.now() + TimeDelta::days(30);
+    let issue =
+        json!({ "devices": devices, "issue": "BitLocker asks for its key", "expires": expires });
+    let path = format!("/tracks/{}/holds", lab.track);
+    let held = desk.done(Method::POST, &path, &issue).await;
+    let (after, broad) = opens().await;
+    assert!(
+        before < 20.0 && (30.0..31.0).contains(&after),
+        "{before}, {after}"
+    );
+    assert_eq!(broad["devices"], 7);
+    assert_eq!(
+        (
+            broad["held"][0]["devices"].clone(),
+            broad["held"][0]["issue"].clone()
+        ),
+        (json!(1), json!("BitLocker asks for its key"))
+    );
+    let visitor = lab.visitor(lab.people.operator).await;
+    let page = visitor.get(&format!("/rollouts/{rollout}/forecast")).await;
+    assert!(
+        page.text()
+            .contains("It holds 1 device of the ring. It is taken to end"),
+        "{}",
+        page.text()
+    );
+    let end = format!("{path}/{}/end", held["id"].as_str().unwrap());
+    desk.done(Method::POST, &end, &json!({})).await;
+    let path = format!("/rollouts/{rollout}/exclusions");
+    let left_out = json!({ "devices": devices, "reason": "their vendor has a fix in May" });
+    desk.done(Method::POST, &path, &left_out).await;
+    let (again, broad) = opens().await;
+    assert_eq!(
+        (broad["devices"].clone(), broad["held"].clone()),
+        (json!(6), json!([]))
+    );
+    assert!(again < 20.0, "{again}");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ async fn invariant_02_the_next_ring_opens_only_after_a_pass_and_its_approvals() 
     pilot.install(rollout, KB).await;
     lab.tick(rollout).await;
     closed("while the pilot soaks").await;
+    pilot.stays(&lab).await;
     lab.pass(TimeDelta::hours(25)).await;
     lab.tick(rollout).await;
     assert_eq!(lab.phase(rollout, "pilot").await, "passed");
@@ -40,6 +41,7 @@ async fn invariant_02_the_next_ring_opens_only_after_a_pass_and_its_approvals() 
     // And on to the end.
     broad.install(rollout, KB).await;
     lab.tick(rollout).await;
+    broad.stays(&lab).await;
     lab.pass(TimeDelta::hours(49)).await;
     lab.tick(rollout).await;
     assert!(matches!(

@@ -147,6 +147,7 @@ async fn a_ring_with_devices_that_are_held_does_not_pass_until_they_are_left_out
         let permit = device.permit(rollout).await;
         device.finish(rollout, permit, TARGET).await;
     }
+    ring.stays(&lab).await;
     lab.pass(TimeDelta::days(7)).await;
     lab.tick(rollout).await;
     assert_ne!(lab.phase(rollout, "broad").await, "passed");

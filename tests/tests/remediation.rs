@@ -9,7 +9,7 @@ use engine::ids::RolloutId;
 use engine::policy::StagePolicy;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Desk, Lab, TestDevice, codes, kinds};
+use tests::{Desk, Lab, TestDevice, codes, eventually, kinds};
 
 const KB: &str = "KB5079391";
 const TARGET: &str = "26100.8116";
@@ -124,6 +124,32 @@ async fn after_the_last_rung_people_look() {
 }
 
 #[tokio::test]
+async fn a_repair_that_never_ends_is_given_up_and_the_next_one_ordered() {
+    let lab = Lab::start().await;
+    let (rollout, device) = one_that_failed(&lab, codes::STORE, 2).await;
+    let first = repair_ordered(&device).await;
+    device.report(&[began(rollout, first)]).await;
+    for _ in 0..5 {
+        assert_eq!(device.order().await, "hold");
+        lab.pass(TimeDelta::hours(1)).await;
+        lab.settle().await;
+        device.sign_in().await;
+        device.report(&[kinds::heartbeat("repairing")]).await;
+    }
+    eventually("the repair is given up", async || {
+        let kind = "repair_given_up";
+        lab.number("SELECT count(*) FROM event WHERE kind = $1", kind)
+            .await
+            == 1
+    })
+    .await;
+    let second = repair_ordered(&device).await;
+    assert_eq!(second, RemediationAction::RestoreHealthFromSource);
+    assert_eq!(lab.counts(rollout, RING).await, failed_once(0, 0));
+    lab.verify().await;
+}
+
+#[tokio::test]
 async fn what_passes_by_itself_is_tried_again_without_a_repair() {
     let lab = Lab::start().await;
     let (rollout, device) = one_that_failed(&lab, BUSY, 2).await;
@@ -182,8 +208,12 @@ async fn another_try_takes_the_place_that_the_device_had_and_its_deadlines_begin
     let permit = failing.permit(rollout).await;
     failing.break_down(rollout, permit, BUSY).await;
     // Its failure ended it: its place is free for another one, and it has one itself for the other try.
-    other.permit(rollout).await;
+    let slow = other.permit(rollout).await;
+    other.report(&[kinds::started(rollout.0, slow, 1)]).await;
     assert_eq!(third.start(rollout).await, None);
+    lab.pass(TimeDelta::hours(3)).await;
+    ring.sign_in().await;
+    other.report(&[kinds::heartbeat("installing")]).await;
     lab.pass(TimeDelta::days(2)).await;
     ring.sign_in().await;
     let again = failing.permit(rollout).await;

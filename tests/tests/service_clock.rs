@@ -28,6 +28,7 @@ async fn a_soak_lasts_as_long_as_it_should_and_no_longer() {
     pilot.install(rollout, KB).await;
     lab.tick(rollout).await;
     assert_eq!(lab.phase(rollout, "pilot").await, "soaking");
+    pilot.stays(&lab).await;
     lab.pass(TimeDelta::hours(23)).await;
     lab.tick(rollout).await;
     assert_eq!(lab.phase(rollout, "pilot").await, "soaking");

@@ -111,19 +111,78 @@ async fn when_all_fall_silent_nothing_is_halted_and_the_gate_says_that_it_is_not
     .await;
     lab.tick(rollout).await;
     assert_eq!(phase(&lab, rollout).await, "active");
-    let report: serde_json::Value = sqlx::query_scalar("SELECT report FROM stage")
-        .fetch_one(&lab.database.pool)
-        .await
-        .unwrap();
-    let criteria = report["criteria"].as_array().unwrap();
-    let telemetry = criteria.iter().find(|c| c["criterion"] == "telemetry");
-    let telemetry = telemetry.unwrap();
-    assert_eq!(telemetry["verdict"], "wait");
-    let sentence = telemetry["sentence"].as_str().unwrap();
+    let (verdict, sentence) = telemetry(&lab).await;
+    assert_eq!(verdict, "wait");
     assert!(
         sentence.contains("of those not updated 20 devices fell silent as well"),
         "{sentence}"
     );
+    lab.verify().await;
+}
+
+/// Whether the only ring's reports can be trusted to have arrived, as its gate was read last.
+async fn telemetry(lab: &Lab) -> (String, String) {
+    let line: serde_json::Value = sqlx::query_scalar(
+        "SELECT c FROM stage, jsonb_array_elements(report -> 'criteria') AS c WHERE c ->> 'criterion' = 'telemetry'",
+    )
+    .fetch_one(&lab.database.pool)
+    .await
+    .unwrap();
+    let text = |field: &str| line[field].as_str().unwrap().to_owned();
+    (text("verdict"), text("sentence"))
+}
+
+async fn telemetry_is(lab: &Lab, rollout: RolloutId, verdict: &str, heard: &str) {
+    eventually(&format!("telemetry: {verdict}, {heard}"), async || {
+        lab.tick(rollout).await;
+        let (is, sentence) = telemetry(lab).await;
+        is == verdict && sentence.starts_with(heard)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_was_lost_and_came_back_is_heard_of_and_one_that_vanished_after_its_success_is_not()
+ {
+    let lab = Lab::start().await;
+    let devices = lab.ring("broad", 3).await.devices;
+    let rollout = lab.rollout(KB).await;
+    lab.lift_generations(rollout).await;
+    for device in &devices {
+        let permit_no = device.permit(rollout).await;
+        device
+            .report(&[kinds::started(rollout.0, permit_no, 1)])
+            .await;
+    }
+    let [lost, vanishing, usual] = &devices[..] else {
+        panic!("three devices")
+    };
+    usual.finish(rollout, 1, "26100.8116").await;
+    vanishing.finish(rollout, 1, "26100.8116").await;
+    hour(&lab, &devices[2..]).await;
+    telemetry_is(&lab, rollout, "pass", "3 of 3").await;
+    // A Wednesday's outcome, and a day that counts: two of them were not heard of since.
+    for _ in 0..25 {
+        hour(&lab, &devices[2..]).await;
+    }
+    telemetry_is(&lab, rollout, "wait", "1 of 3").await;
+    lost.sign_in().await;
+    lost.look().await;
+    hour(&lab, &devices[2..]).await;
+    telemetry_is(&lab, rollout, "wait", "2 of 3").await;
+    vanishing.sign_in().await;
+    vanishing.look().await;
+    hour(&lab, &devices[2..]).await;
+    telemetry_is(&lab, rollout, "pass", "3 of 3").await;
+    // From now on it was heard of since its outcome, however long it stays away.
+    for _ in 0..50 {
+        hour(&lab, &devices[2..]).await;
+    }
+    telemetry_is(&lab, rollout, "wait", "2 of 3").await;
+    // Nothing is heard of a device that was shut out.
+    lab.revoke(usual).await;
+    hour(&lab, &[]).await;
+    telemetry_is(&lab, rollout, "wait", "1 of 3").await;
     lab.verify().await;
 }
 

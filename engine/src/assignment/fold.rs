@@ -17,7 +17,7 @@ pub fn fold(assignment: &Assignment, report: &Report) -> Folded {
     // Whatever a device says, it says something: that alone ends a loss. A hang ends with progress only.
     let from_device = !matches!(
         report,
-        Report::Overdue | Report::HangSuspected | Report::Lost
+        Report::Overdue | Report::HangSuspected | Report::Lost | Report::RepairGivenUp
     );
     if from_device && fold.next.suspicion == Some(Suspicion::Lost) {
         fold.next.suspicion = None;
@@ -66,6 +66,7 @@ impl Fold {
             Report::Failed { code, step } => self.failed(code, step),
             Report::RepairStarted => self.repair_started(),
             Report::RepairDone { ok } => self.repair_done(ok),
+            Report::RepairGivenUp => self.repair_done(false),
             Report::RolledBack { code } => self.rolled_back(code),
             Report::Refused => self.refused(),
             Report::Unusable => self.unusable(),

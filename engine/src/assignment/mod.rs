@@ -104,6 +104,12 @@ impl State {
         )
     }
 
+    /// Something is awaited of the device that may never come: deadlines run.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        self.is_under_way() || matches!(self, Self::Remediating { .. })
+    }
+
     /// Not yet permitted, or not yet permitted again: nothing of this try was installed.
     #[must_use]
     pub const fn is_before_permit(&self) -> bool {
@@ -334,6 +340,8 @@ pub enum Report {
     HangSuspected,
     /// From the deadline tick: no contact.
     Lost,
+    /// From the deadline tick: a repair neither ended nor went on.
+    RepairGivenUp,
 }
 
 /// What a report changes.
@@ -347,19 +355,20 @@ pub struct Folded {
     pub progress: bool,
 }
 
-/// When a permitted device must have got somewhere, on the service clock.
+/// When a permitted device must have got somewhere. Time passes for none of them while the service clock stands; for the
+/// first two it passes only while the device is powered on and not in standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadlines {
-    /// Permit to completion before it counts as overdue, seconds.
+    /// Permit to completion before it counts as overdue, seconds that it was powered on.
     pub overdue_s: i64,
-    /// No progress for so long is a suspected hang, seconds.
+    /// No progress for so long is a suspected hang, or the end of a repair, seconds that it was powered on.
     pub hang_s: i64,
     /// No contact for so long after the permit is a loss, seconds.
     pub lost_s: i64,
 }
 
 impl Default for Deadlines {
-    /// Overdue: 150 min, until there is a baseline. Hang: 4 h. Lost: 24 h.
+    /// Overdue: 150 min, where nothing else was [learned](crate::halt::learn_slow). Hang: 4 h. Lost: 24 h.
     fn default() -> Self {
         Self {
             overdue_s: 150 * 60,
@@ -369,7 +378,7 @@ impl Default for Deadlines {
     }
 }
 
-/// Times by which the deadline tick judges an assignment, all on the service clock.
+/// Times by which the deadline tick judges an assignment, on the service clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// When the permit was granted.
@@ -378,4 +387,43 @@ pub struct Times {
     pub progress_at: DateTime<Utc>,
     /// Last contact of any kind.
     pub contact_at: DateTime<Utc>,
+    /// How long it was powered on; none where it is not known, then all time counts.
+    pub powered: Option<Powered>,
+}
+
+/// What a device last said of the time that it was powered on and not in standby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Powered {
+    /// Since the permit, seconds.
+    pub since_permit_s: i64,
+    /// Since the last progress, seconds.
+    pub since_progress_s: i64,
+    /// When it said so, service clock.
+    pub told_at: DateTime<Utc>,
+}
+
+impl Powered {
+    /// From the device's own counts, seconds: at the permit, at the last progress, and the newest with its time. A device that
+    /// was set up anew counts from nothing: all that it says came afterwards.
+    #[must_use]
+    pub const fn between(
+        permit_s: i64,
+        progress_s: i64,
+        newest_s: i64,
+        told_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            since_permit_s: since(permit_s, newest_s),
+            since_progress_s: since(progress_s, newest_s),
+            told_at,
+        }
+    }
+}
+
+const fn since(then_s: i64, now_s: i64) -> i64 {
+    if now_s < then_s {
+        now_s
+    } else {
+        now_s - then_s
+    }
 }

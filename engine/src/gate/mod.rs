@@ -14,7 +14,7 @@ pub(crate) use criteria::opening_blocks;
 pub(crate) use bound::beta_quantile;
 pub use bound::{clean_sample_needed, failure_upper_bound};
 pub use evaluate::{GateInput, evaluate};
-pub use working_time::{working_end, working_time};
+pub use working_time::{working_end, working_start, working_time};
 
 /// OOBE attempts on machines that have the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,12 +29,15 @@ pub struct OobeEvidence {
     pub control_median_s: Option<u64>,
 }
 
+/// A device counts as heard of for so many hours of working days: a weekend makes nobody silent.
+pub const HEARD_WITHIN_H: u32 = 24;
+
 /// Whether reports can be trusted to have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TelemetryHealth {
     /// Ingest takes in reports.
     pub ingest_running: bool,
-    /// Permitted devices heard of since their outcome or within a working day.
+    /// Permitted devices heard of since their outcome or within [`HEARD_WITHIN_H`].
     pub heard: u64,
     /// Permitted devices.
     pub of: u64,

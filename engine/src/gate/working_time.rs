@@ -37,6 +37,28 @@ pub fn working_end(from: DateTime<Utc>, hours: u32, tz: Tz) -> DateTime<Utc> {
     at
 }
 
+/// From when on so many hours of working days have passed.
+#[must_use]
+pub fn working_start(to: DateTime<Utc>, hours: u32, tz: Tz) -> DateTime<Utc> {
+    let mut left = Duration::hours(i64::from(hours));
+    let mut at = to;
+    while left > Duration::zero() {
+        // The day that ends at midnight is that of the moment before.
+        let before = at - Duration::nanoseconds(1);
+        let start = day_start(before.with_timezone(&tz).date_naive(), tz)
+            .filter(|start| *start < at)
+            .unwrap_or(at - Duration::days(1));
+        if is_working_day(before, tz) {
+            let used = left.min(at - start);
+            left -= used;
+            at -= used;
+        } else {
+            at = start;
+        }
+    }
+    at
+}
+
 fn is_working_day(at: DateTime<Utc>, tz: Tz) -> bool {
     !matches!(at.with_timezone(&tz).weekday(), Weekday::Sat | Weekday::Sun)
 }
@@ -116,5 +138,31 @@ mod tests {
             let worked = working_time(from, end, chrono_tz::Europe::Berlin);
             assert_eq!(worked, Duration::hours(i64::from(hours)));
         }
+    }
+
+    #[test]
+    fn what_lies_a_working_day_back_is_before_the_weekend() {
+        // Monday 09:00 in Berlin: 9 hours of Monday, and 15 of Friday.
+        let start = working_start(at("2026-04-13T07:00:00Z"), 24, chrono_tz::Europe::Berlin);
+        assert_eq!(start, at("2026-04-10T07:00:00Z"));
+        for hours in [0, 1, 23, 24, 48, 100, 720] {
+            let to = at("2026-03-31T17:42:07Z");
+            let start = working_start(to, hours, chrono_tz::Europe::Berlin);
+            let worked = working_time(start, to, chrono_tz::Europe::Berlin);
+            assert_eq!(worked, Duration::hours(i64::from(hours)));
+            assert!(start <= to);
+        }
+        // At a midnight, and over a day that the calendar leaves out.
+        let monday = at("2026-04-13T00:00:00Z");
+        assert_eq!(
+            working_start(monday, 1, Tz::UTC),
+            at("2026-04-10T23:00:00Z")
+        );
+        let apia = chrono_tz::Pacific::Apia;
+        let to = at("2012-01-02T10:00:00Z");
+        assert_eq!(
+            working_time(working_start(to, 24, apia), to, apia),
+            Duration::hours(24)
+        );
     }
 }

@@ -9,12 +9,14 @@
 mod assess;
 mod baseline;
 mod e_value;
+mod slow;
 mod watch;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::Deadlines;
 use crate::evidence::CohortKind;
 use crate::ids::CohortId;
 use crate::words;
@@ -22,6 +24,7 @@ use crate::words;
 pub use assess::{Assessment, assess, causes};
 pub use baseline::{FEWEST_DEVICES, FEWEST_UPDATES, History, Learned, learn};
 pub use e_value::{halt_boundary, halts, log_e_value, log_silence_e_value};
+pub use slow::{FEWEST_SUCCESSES, Pace, learn_slow};
 pub use watch::{Boundary, Watch, boundary, watches};
 
 /// What is watched.
@@ -99,6 +102,9 @@ pub struct HaltPolicy {
     /// What earlier updates taught, by cohort and for all devices.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub learned: BTreeMap<CohortId, Learned>,
+    /// Seconds after which a device is slow, as earlier updates taught.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_after_s: Option<i64>,
 }
 
 impl Default for HaltPolicy {
@@ -110,6 +116,7 @@ impl Default for HaltPolicy {
             p_severe: 0.002,
             p_overdue: 0.02,
             learned: BTreeMap::new(),
+            overdue_after_s: None,
         }
     }
 }
@@ -119,6 +126,16 @@ impl HaltPolicy {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// When a permitted device must have got somewhere.
+    #[must_use]
+    pub fn deadlines(&self) -> Deadlines {
+        let usual = Deadlines::default();
+        Deadlines {
+            overdue_s: self.overdue_after_s.unwrap_or(usual.overdue_s),
+            ..usual
+        }
     }
 
     /// Baseline of a stream in a cohort of a kind, or in all devices.

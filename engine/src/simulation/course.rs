@@ -44,7 +44,7 @@ pub fn play(ring: &Ring, dice: &mut impl Dice) -> Course {
         |_, _, dice| ring.fleet.draw(dice),
         dice,
     );
-    field.open(0, 0);
+    field.open(0, 0, None);
     let terms = Terms {
         growth: ring.growth,
         limits: ring.limits,

@@ -26,9 +26,6 @@ const LOST_AFTER: Minute = 1440;
 )]
 const COUNTED_EVERY: Minute = (COUNTED_EVERY_S / 60) as Minute;
 
-/// Slow from here on.
-const OVERDUE_AFTER: Minute = 150;
-
 /// Permits are asked for so long before the agreed restart.
 const ASKED_AHEAD: Minute = 60;
 
@@ -65,6 +62,8 @@ struct Device {
     agrees_after: Minute,
     /// When its restart is.
     agreed_at: Minute,
+    /// When people can not put it off any longer; none: as long as they like.
+    latest_at: Option<Minute>,
     /// Switched off in the time that the habits say.
     is_off: bool,
     has_started: bool,
@@ -72,6 +71,14 @@ struct Device {
     is_resolved: bool,
     /// When it went silent.
     silent: Option<Minute>,
+}
+
+impl Device {
+    /// A restart that people wish for, or the latest that they can have from `now` on.
+    fn by_then(&self, wished: Minute, now: Minute) -> Minute {
+        self.latest_at
+            .map_or(wished, |latest| wished.min(latest.max(now)))
+    }
 }
 
 /// Devices of one ring.
@@ -146,6 +153,7 @@ impl Field {
                     notices_after: habits.notices_after(dice),
                     agrees_after: habits.agrees_after(dice),
                     agreed_at: 0,
+                    latest_at: None,
                     is_off: habits.off.is_some_and(|off| dice.strikes(off.share)),
                     has_started: false,
                     is_resolved: false,
@@ -185,12 +193,14 @@ impl Field {
         }
     }
 
-    /// A ring opens: its devices learn of it, and agree to their restarts.
-    pub(super) fn open(&mut self, ring: usize, now: Minute) {
+    /// A ring opens: its devices learn of it, and agree to their restarts, which they can put off for so long at most.
+    pub(super) fn open(&mut self, ring: usize, now: Minute, put_off: Option<Minute>) {
         let part = &mut self.parts[ring];
         part.is_open = true;
         for device in &mut self.devices[part.devices.clone()] {
-            device.agreed_at = now + device.notices_after + device.agrees_after;
+            let offered_at = now + device.notices_after;
+            device.latest_at = put_off.map(|most| offered_at + most);
+            device.agreed_at = device.by_then(offered_at + device.agrees_after, offered_at);
         }
     }
 
@@ -292,8 +302,8 @@ impl Field {
                 device.silent = Some(now);
                 return;
             }
-            // Switched off, it does not hang.
-            Event::Hangs if device.silent.is_some() => return,
+            // Nobody knows that it was powered on for so long.
+            Event::Overdue | Event::Hangs if device.silent.is_some() => return,
             Event::Overdue | Event::Hangs | Event::Lost if was_resolved => return,
             Event::Overdue => {}
             Event::Succeeds | Event::Fails | Event::Hangs | Event::Lost => {
@@ -475,7 +485,7 @@ impl Field {
                     continue;
                 }
                 if habits.has_lapsed(device.agreed_at, now) {
-                    device.agreed_at = now + habits.agrees_after(dice);
+                    device.agreed_at = device.by_then(now + habits.agrees_after(dice), now);
                 }
                 if device.agreed_at > now + ASKED_AHEAD {
                     continue;
@@ -494,6 +504,8 @@ impl Field {
 
     fn start(&mut self, now: Minute, n: usize, dice: &mut impl Dice) {
         let habits = &self.habits;
+        let overdue_s = self.halt.deadlines().overdue_s;
+        let overdue_at = now + Minute::try_from(overdue_s / 60).unwrap_or(Minute::MAX / 2);
         let device = &mut self.devices[n];
         device.has_started = true;
         self.not_started -= 1;
@@ -540,9 +552,8 @@ impl Field {
         } else if silent_at.is_none() {
             self.events.add(now + HANGS_AFTER, Some(n), Event::Hangs);
         }
-        if ends.is_none() || ends_at > now + OVERDUE_AFTER {
-            self.events
-                .add(now + OVERDUE_AFTER, Some(n), Event::Overdue);
+        if ends.is_none() || ends_at > overdue_at {
+            self.events.add(overdue_at, Some(n), Event::Overdue);
         }
         self.count(n, |counts| counts.started += 1);
     }

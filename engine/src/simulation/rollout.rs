@@ -14,6 +14,7 @@ use crate::decide::{Decision, Person, Snapshot, decide};
 use crate::evidence::{Counts, Evidence};
 use crate::gate::{Criterion, TelemetryHealth, working_end};
 use crate::halt::HaltPolicy;
+use crate::hold::Held;
 use crate::ids::{CohortId, PersonId, RingId, RolloutId, StageId, TrackId};
 use crate::policy::{Limits, Preset, StagePolicy, WeekMinute};
 use crate::rollout::{Rollout, RolloutState, Scope};
@@ -66,6 +67,8 @@ pub struct PlannedRing {
     pub devices: u32,
     /// Cohorts of some of them, or of all: the ring is made of devices like these.
     pub sample: Vec<Vec<CohortId>>,
+    /// Known issues that hold some of them, and until when.
+    pub held: Vec<(Held, DateTime<Utc>)>,
 }
 
 /// What came of it.
@@ -211,7 +214,9 @@ impl<'a> Play<'a> {
 
     /// Takes over what is known.
     fn read(&mut self, now: Minute) {
+        let service_now = self.snapshot.service_now;
         for (ring, stage) in self.snapshot.stages.iter_mut().enumerate() {
+            stage.held = self.plan.rings[ring].held_at(service_now);
             let counts = self.field.counts(ring);
             stage.counts = counts;
             stage.telemetry = TelemetryHealth {
@@ -267,7 +272,7 @@ impl<'a> Play<'a> {
             match state {
                 StageState::Deploying { .. } => {
                     self.passages[ring].opened_at = Some(now);
-                    self.field.open(ring, now);
+                    self.field.open(ring, now, self.plan.rings[ring].put_off());
                 }
                 StageState::Passed { .. } => {
                     self.passages[ring].passed_at = Some(now);
@@ -375,6 +380,19 @@ impl PlannedRing {
         found.cloned().unwrap_or_default()
     }
 
+    /// Known issues that are on.
+    fn held_at(&self, at: DateTime<Utc>) -> Vec<Held> {
+        let on = self.held.iter().filter(|(_, until)| at < *until);
+        on.map(|(held, _)| held.clone()).collect()
+    }
+
+    /// How long after it was offered a restart can be put off, grace included, minutes.
+    fn put_off(&self) -> Option<Minute> {
+        let restart = self.policy.restart;
+        let hours = |deadline: u32| deadline.saturating_add(restart.grace_hours);
+        restart.deadline_hours.map(|h| hours(h).saturating_mul(60))
+    }
+
     /// Limits in devices are for the whole ring.
     #[allow(
         clippy::cast_possible_truncation,
@@ -404,7 +422,7 @@ fn snapshot(plan: &Plan) -> Snapshot {
         counts: Counts::default(),
         targeted: ring.played().into(),
         not_ready: 0,
-        held: Vec::new(),
+        held: ring.held_at(plan.starts),
         worst_severe: 0,
         oobe: None,
         telemetry: TelemetryHealth {

@@ -8,6 +8,7 @@ use engine::evidence::{Cohort, CohortKind, Counts, Evidence};
 use engine::forecast::{Forecast, forecast};
 use engine::gate::working_time;
 use engine::halt::HaltPolicy;
+use engine::hold::Held;
 use engine::ids::CohortId;
 use engine::policy::{Preset, preset};
 use engine::simulation::{
@@ -43,6 +44,7 @@ fn plan(which: Preset, rings: &[u32]) -> Plan {
                 policy: preset(which, place, rings.len(), Tz::Europe__Berlin),
                 devices: *devices,
                 sample: models.clone().map(|model| vec![model]).collect(),
+                held: Vec::new(),
             })
             .collect(),
         evidence: Evidence {
@@ -266,4 +268,52 @@ fn in_a_maintenance_window_a_generation_a_night_starts() {
         slow.end != End::Completed || passed(&slow) > 21 * 24 * 60,
         "{slow:?}"
     );
+}
+
+#[test]
+fn a_deadline_brings_forward_what_people_would_put_off() {
+    let mut free = plan(Preset::Small, &[5, 12]);
+    free.habits.agreement = Some(Agreement {
+        median: 2.0 * 24.0 * 60.0,
+        sigma: 1.0,
+        at_most: 14 * 24 * 60,
+        holds: Some(120),
+    });
+    let mut bound = free.clone();
+    for ring in &mut bound.rings {
+        ring.policy.restart.deadline_hours = Some(12);
+        ring.policy.restart.grace_hours = 2;
+    }
+    let all_by = |plan: &Plan| {
+        let played = played(plan, 5);
+        assert_eq!(played.end, End::Completed);
+        played.rings[0].passed_at.unwrap() - played.rings[0].opened_at.unwrap()
+    };
+    // Two generations of at most 14 hours each, some hours of installing, then three days of soak.
+    let soak = 3 * 24 * 60;
+    assert!(
+        all_by(&bound) <= 2 * 14 * 60 + 6 * 60 + soak,
+        "{}",
+        all_by(&bound)
+    );
+    assert!(all_by(&free) > all_by(&bound) + 24 * 60);
+}
+
+#[test]
+fn a_ring_with_devices_that_a_known_issue_holds_opens_when_the_issue_ends() {
+    let mut plan = plan(Preset::Standard, &[5, 40, 120]);
+    let before = played(&plan, 2);
+    let until = monday() + TimeDelta::days(12);
+    let issue = "BitLocker asks for its key".to_owned();
+    plan.rings[1].held = vec![(Held { issue, devices: 3 }, until)];
+    let after = played(&plan, 2);
+    let opened = |played: &Played, ring: usize| played.rings[ring].opened_at.unwrap();
+    assert_eq!(opened(&after, 0), opened(&before, 0));
+    assert!(opened(&before, 1) < 12 * 24 * 60);
+    assert!((12 * 24 * 60..12 * 24 * 60 + 61).contains(&opened(&after, 1)));
+    assert_eq!(after.end, End::Completed);
+    // One that ends after everybody has lost patience.
+    plan.rings[1].held[0].1 = monday() + TimeDelta::days(60);
+    let never = played(&plan, 2);
+    assert_eq!((never.end, never.rings[1].opened_at), (End::GivenUp, None));
 }

@@ -28,7 +28,7 @@ use tail::Tail;
 
 pub use create::{Approvals, NewRollout, NewScope, wrong_ticket};
 pub use snapshot::load as load_snapshot;
-pub use start::GivesWay;
+pub use start::{GivesWay, learned};
 
 /// Whether telemetry is being taken in: set by ingest, read by gates and by the service clock.
 #[derive(Debug)]

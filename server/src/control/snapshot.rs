@@ -1,14 +1,18 @@
 //! Everything a decision is made from, read in one transaction.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use engine::Snapshot;
+use engine::evidence::COUNTED_EVERY_S;
 use engine::gate::TelemetryHealth;
 use engine::ids::RingId;
 use engine::stage::Stage;
 use sqlx::PgConnection;
 
 use crate::store::rollouts::{self, Stored};
-use crate::store::{evidence, freezes, people, populations, requests, sequences};
+use crate::store::{evidence, freezes, people, populations, requests, sequences, unheard};
+
+/// Two counts may be missed: drivers move to another server in that time.
+const COUNT_IS_GOOD_S: i64 = 3 * COUNTED_EVERY_S;
 
 /// Reads the snapshot of a rollout. Costs grow with rings and cohorts, never with devices.
 ///
@@ -23,6 +27,9 @@ pub async fn load(
     let rollout = &stored.rollout;
     let mut concerned = populations::of_stages(&mut *conn, rollout.id.0).await?;
     let mut rings = evidence::of_rings(&mut *conn, rollout.id.0).await?;
+    let moment = freezes::moment(&mut *conn, rollout.track.0, now).await?;
+    let recent = moment.service_now - TimeDelta::seconds(COUNT_IS_GOOD_S);
+    let unheard = unheard::of_stages(&mut *conn, rollout.id.0, recent).await?;
     let mut stages = Vec::new();
     for (stage, position) in rollouts::stages(&mut *conn, rollout.id)
         .await?
@@ -44,16 +51,17 @@ pub async fn load(
             held: devices.held,
             worst_severe,
             oobe: None,
-            // A device that was lost once counts as not heard of, also when it came back: missing data never helps.
             telemetry: TelemetryHealth {
                 ingest_running: ingest_works,
-                heard: counts.started.saturating_sub(counts.silent),
+                // Where nobody counted, a device that was lost once is not heard of: missing data never helps.
+                heard: counts
+                    .started
+                    .saturating_sub(unheard.get(&stage.id.0).copied().unwrap_or(counts.silent)),
                 of: counts.started,
             },
         });
     }
     let sequence = sequences::standing(&mut *conn, stored.sequence_id).await?;
-    let moment = freezes::moment(&mut *conn, rollout.track.0, now).await?;
     Ok(Snapshot {
         evidence: evidence::of_rollout(&mut *conn, rollout.id.0).await?,
         requests: requests::open(&mut *conn, rollout.id).await?,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::Input;
-use engine::halt::{HaltPolicy, learn};
-use engine::rollout::{RolloutState, Scope};
+use engine::halt::{HaltPolicy, learn, learn_slow};
+use engine::rollout::{Rollout, RolloutState, Scope};
 use servicing::Sequence;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -32,11 +32,9 @@ impl Control {
             return Err(OpError::Conflict(sentence.to_owned()));
         }
         let sequence = self.content(&mut *conn, stored).await?;
-        let after = self.clock.now() - TimeDelta::days(history::DAYS);
-        let history = history::of_track(&mut *conn, rollout.track, rollout.digest, after).await?;
         let fixed = Fixed {
             cohorts: cohorts::of_track(&mut *conn, rollout.track).await?,
-            halt: learn(&HaltPolicy::default(), &history),
+            halt: learned(&mut *conn, rollout, self.clock.now()).await?,
         };
         registry::open_population(
             &mut *conn,
@@ -116,6 +114,24 @@ impl Control {
         let found = self.catalogue.get(conn, stored.rollout.digest).await?;
         found.ok_or_else(|| OpError::Conflict("the sequence is not published any more".into()))
     }
+}
+
+/// What earlier updates of its track taught a rollout that starts at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn learned(
+    conn: &mut PgConnection,
+    rollout: &Rollout,
+    now: DateTime<Utc>,
+) -> anyhow::Result<HaltPolicy> {
+    let after = now - TimeDelta::days(history::DAYS);
+    let history = history::of_track(&mut *conn, rollout.track, rollout.digest, after).await?;
+    let pace = history::pace(conn, rollout.track, rollout.digest, after).await?;
+    Ok(HaltPolicy {
+        overdue_after_s: learn_slow(&pace),
+        ..learn(&HaltPolicy::default(), &history)
+    })
 }
 
 /// When a rollout gives way to a newer one that it competes with.

@@ -55,6 +55,18 @@ impl Contacts {
             .collect()
     }
 
+    /// Devices that may work and were last heard of at `until` or before.
+    #[must_use]
+    pub fn not_since(&self, until: DateTime<Utc>) -> Vec<(i32, DateTime<Utc>)> {
+        (0..)
+            .zip(&self.0)
+            .filter_map(|(device_no, contact)| {
+                let contact = contact.filter(|c| c.at <= until)?;
+                Some((device_no, contact.at))
+            })
+            .collect()
+    }
+
     /// Those of these devices that were ever heard of.
     #[must_use]
     pub fn of_devices(&self, device_nos: &[i32]) -> Vec<(i32, DateTime<Utc>)> {

@@ -1,9 +1,10 @@
 //! One transaction of a lane. Lock order: cursors ascending, which cover assignments, evidence by key, lane, audit head.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use engine::assignment::{Deadlines, Report, Times, fold, judge};
+use engine::assignment::{Deadlines, Powered, Report, State, Times, fold, judge};
 use engine::evidence::Delta;
 use serde_json::json;
 use servicing::Sha256;
@@ -33,11 +34,17 @@ struct StageOf {
     open: bool,
 }
 
+/// What holds for all devices of a rollout.
+struct Rules {
+    digest: Sha256,
+    deadlines: Deadlines,
+}
+
 struct Batch {
     received_at: DateTime<Utc>,
     service_now: DateTime<Utc>,
     stages: HashMap<(Uuid, Uuid), StageOf>,
-    digests: HashMap<Uuid, Sha256>,
+    rules: HashMap<Uuid, Rules>,
     assignments: BTreeMap<(i32, Uuid), Stored>,
     touched: HashSet<(i32, Uuid)>,
     /// Of those, the ones that have no row yet.
@@ -166,7 +173,7 @@ async fn load(
         received_at,
         service_now,
         stages: HashMap::new(),
-        digests: HashMap::new(),
+        rules: HashMap::new(),
         assignments: BTreeMap::new(),
         touched: HashSet::new(),
         first: HashSet::new(),
@@ -188,15 +195,23 @@ async fn load(
     rollouts.sort_unstable();
     rollouts.dedup();
     let stages = sqlx::query!(
-        "SELECT s.rollout_id, s.ring_id, s.id, r.digest, g.open FROM stage s JOIN rollout r ON r.id = s.rollout_id
+        "SELECT s.rollout_id, s.ring_id, s.id, r.digest, r.overdue_after_s, g.open FROM stage s JOIN rollout r ON r.id = s.rollout_id
          JOIN stage_gate g ON g.stage_id = s.id WHERE s.rollout_id = ANY($1)",
         &rollouts,
     )
     .fetch_all(conn)
     .await?;
     for row in stages {
-        let digest = crate::store::sha256(&row.digest)?;
-        batch.digests.insert(row.rollout_id, digest);
+        if let Entry::Vacant(rules) = batch.rules.entry(row.rollout_id) {
+            let usual = Deadlines::default();
+            rules.insert(Rules {
+                digest: crate::store::sha256(&row.digest)?,
+                deadlines: Deadlines {
+                    overdue_s: row.overdue_after_s.unwrap_or(usual.overdue_s),
+                    ..usual
+                },
+            });
+        }
         batch.stages.insert(
             (row.rollout_id, row.ring_id),
             StageOf {
@@ -233,6 +248,7 @@ impl Batch {
 
     fn take(&mut self, cursor: &mut Cursor, event: &ParsedEvent) {
         let number = (cursor.epoch, event.seq);
+        cursor.powered_s = cursor.powered_s.max(event.powered_s);
         self.log(cursor, number, &event.kind, event.hash, &event.body);
         let Some((rollout, report)) = event.report else {
             return;
@@ -261,7 +277,7 @@ impl Batch {
             stored.not_ready.clone_from(not_ready);
             self.touched.insert(key);
         }
-        self.fold(key, report);
+        self.fold(cursor, key, report);
         self.watch(key);
     }
 
@@ -270,7 +286,7 @@ impl Batch {
         let Some(stored) = self.assignments.get_mut(&key) else {
             return;
         };
-        if stored.assignment.state.is_under_way() && stored.due_at.is_none() {
+        if stored.assignment.state.is_watched() && stored.due_at.is_none() {
             stored.due_at =
                 Some(self.service_now + TimeDelta::seconds(Deadlines::default().hang_s));
             self.touched.insert(key);
@@ -278,13 +294,14 @@ impl Batch {
     }
 
     /// What the report changes for the counters.
-    fn fold(&mut self, key: (i32, Uuid), report: Report) -> Delta {
+    fn fold(&mut self, cursor: &Cursor, key: (i32, Uuid), report: Report) -> Delta {
         let Some(stored) = self.assignments.get_mut(&key) else {
             return Delta::default();
         };
         let folded = fold(&stored.assignment, &report);
         if folded.progress {
             stored.progress_at = self.service_now;
+            stored.progress_powered_s = Some(cursor.powered_s);
         }
         if folded.next != stored.assignment || folded.progress {
             self.touched.insert(key);
@@ -292,15 +309,21 @@ impl Batch {
         if folded.next.state.is_outcome() {
             stored.due_at = None;
         }
+        if folded.next.state == State::Succeeded && folded.progress {
+            stored.took_s = stored.permit_powered_s.map(|at_permit| {
+                Powered::between(at_permit, at_permit, cursor.powered_s, self.service_now)
+                    .since_permit_s
+            });
+        }
         stored.assignment = folded.next;
         // Counters are of permitted devices alone.
         if !folded.delta.is_zero()
             && stored.assignment.started
-            && let Some(digest) = self.digests.get(&key.1)
+            && let Some(rules) = self.rules.get(&key.1)
         {
             evidence::add(
                 &mut self.evidence,
-                *digest,
+                rules.digest,
                 stored.stage,
                 &stored.cohorts,
                 |c| c.add(folded.delta),
@@ -312,7 +335,8 @@ impl Batch {
     /// What a device's silence says. Judged until nothing more is due: an outage may have held several back.
     fn judge(&mut self, cursor: &mut Cursor, rollout: Uuid, contact_at: Option<DateTime<Utc>>) {
         let key = (cursor.device_no, rollout);
-        let deadlines = Deadlines::default();
+        let rules = self.rules.get(&rollout);
+        let deadlines = rules.map_or_else(Deadlines::default, |r| r.deadlines);
         loop {
             let Some(stored) = self.assignments.get_mut(&key) else {
                 return;
@@ -327,6 +351,10 @@ impl Batch {
                 permitted_at,
                 progress_at: stored.progress_at,
                 contact_at: heard,
+                powered: stored.permit_powered_s.map(|at_permit| {
+                    let at_progress = stored.progress_powered_s.unwrap_or(at_permit);
+                    Powered::between(at_permit, at_progress, cursor.powered_s, cursor.heard_at)
+                }),
             };
             let (report, due) = judge(&stored.assignment, &times, &deadlines, self.service_now);
             stored.due_at = due;
@@ -335,11 +363,12 @@ impl Batch {
                 Report::Overdue => "overdue",
                 Report::HangSuspected => "hang_suspected",
                 Report::Lost => "lost",
+                Report::RepairGivenUp => "repair_given_up",
                 _ => return,
             };
             let body = json!({ "rollout": rollout }).to_string();
             self.log(cursor, (0, 0), kind, 0, &body);
-            if self.fold(key, report).silent > 0 {
+            if self.fold(cursor, key, report).silent > 0 {
                 self.falls.push(silences::Fall {
                     rollout,
                     device_no: Some(cursor.device_no),

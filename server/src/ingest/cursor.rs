@@ -20,6 +20,8 @@ pub(super) struct Cursor {
     pub tail_first: i64,
     pub tail_hash: i64,
     pub heard_at: DateTime<Utc>,
+    /// Seconds that the device was powered on, as it said last.
+    pub powered_s: i64,
     pub status: DeviceStatus,
     pub generation: i32,
     pub ring_id: uuid::Uuid,
@@ -39,7 +41,7 @@ pub(super) async fn lock(
     .await?;
     // Read after the lock was given: while it was waited for, the device may have been enrolled anew.
     let rows = sqlx::query!(
-        "SELECT c.device_no, c.epoch, c.acked, c.event_no, c.tail_first, c.tail_hash, c.heard_at, d.status, d.generation, d.ring_id
+        "SELECT c.device_no, c.epoch, c.acked, c.event_no, c.tail_first, c.tail_hash, c.heard_at, c.powered_s, d.status, d.generation, d.ring_id
          FROM device_cursor c JOIN device d USING (device_no) WHERE c.device_no = ANY($1) ORDER BY c.device_no",
         device_nos,
     )
@@ -55,6 +57,7 @@ pub(super) async fn lock(
                 tail_first: r.tail_first,
                 tail_hash: r.tail_hash,
                 heard_at: r.heard_at,
+                powered_s: r.powered_s,
                 status: from_word("device status", r.status)?,
                 generation: r.generation,
                 ring_id: r.ring_id,
@@ -75,11 +78,13 @@ pub(super) async fn save(conn: &mut PgConnection, cursors: &[Cursor]) -> sqlx::R
     let epochs: Vec<i32> = changed.iter().map(|c| c.epoch).collect();
     let heard: Vec<DateTime<Utc>> = changed.iter().map(|c| c.heard_at).collect();
     sqlx::query!(
-        "UPDATE device_cursor AS c SET epoch = k.epoch, acked = k.acked, event_no = k.no, tail_first = k.first, tail_hash = k.hash, heard_at = k.heard
-         FROM UNNEST($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-              AS k (device_no, epoch, acked, no, first, hash, heard)
+        "UPDATE device_cursor AS c SET epoch = k.epoch, acked = k.acked, event_no = k.no, tail_first = k.first, tail_hash = k.hash, heard_at = k.heard,
+            powered_s = k.powered
+         FROM UNNEST($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::bigint[])
+              AS k (device_no, epoch, acked, no, first, hash, heard, powered)
          WHERE c.device_no = k.device_no",
         &device_nos, &epochs, &column(|c| c.acked), &column(|c| c.event_no), &column(|c| c.tail_first), &column(|c| c.tail_hash), &heard,
+        &column(|c| c.powered_s),
     )
     .execute(conn)
     .await?;
@@ -150,6 +155,7 @@ pub(super) fn accept<'a>(
             cursor.tail_first,
             cursor.tail_hash,
         ) = (submission.epoch, 0, 1, 0);
+        cursor.powered_s = 0;
     }
     let Some(resent) = resent(cursor, submission) else {
         return Err(Receipt::Gap {

@@ -18,6 +18,8 @@ use uuid::Uuid;
 pub struct ParsedEvent {
     /// Number.
     pub seq: i64,
+    /// Seconds that the device was powered on.
+    pub powered_s: i64,
     /// Word of its kind.
     pub kind: String,
     /// First eight bytes of the SHA-256 over its content.
@@ -117,6 +119,7 @@ pub fn parse_event(index: usize, event: &RawValue) -> Result<ParsedEvent, FieldE
     }
     Ok(ParsedEvent {
         seq,
+        powered_s: i64::try_from(raw.powered_s).unwrap_or(i64::MAX),
         kind: raw.kind.into_owned(),
         hash,
         body,

@@ -85,16 +85,8 @@ pub async fn open(
         digest,
     };
     let holds = holds::of_rollout(&holds::on(&mut *conn, &[track]).await?, rollout, digest);
-    let mut taken = BTreeSet::new();
-    for hold in &holds {
-        taken.extend(devices::matching(&mut *conn, track, &hold.query).await?);
-    }
-    let taken: Vec<i32> = taken.into_iter().collect();
-    let turn = Turn {
-        before: Vec::new(),
-        after: holds,
-    };
-    turn.count(&mut *conn, &mut changes, (track, &kept, sequence), &taken)
+    Turn::under(holds)
+        .open(&mut *conn, &mut changes, (track, &kept, sequence))
         .await?;
     populations::apply(conn, &changes).await?;
     Ok(())
@@ -107,6 +99,30 @@ struct Turn {
 }
 
 impl Turn {
+    /// Of a rollout that starts under these.
+    fn under(holds: Vec<Hold>) -> Self {
+        Self {
+            before: Vec::new(),
+            after: holds,
+        }
+    }
+
+    /// How they change the population of a rollout that starts.
+    async fn open(
+        &self,
+        conn: &mut PgConnection,
+        changes: &mut populations::Changes,
+        (track, kept, sequence): (Uuid, &Kept, &Sequence),
+    ) -> anyhow::Result<()> {
+        let mut taken = BTreeSet::new();
+        for hold in &self.after {
+            taken.extend(devices::matching(&mut *conn, track, &hold.query).await?);
+        }
+        let taken: Vec<i32> = taken.into_iter().collect();
+        self.count(conn, changes, (track, kept, sequence), &taken)
+            .await
+    }
+
     /// How the population of a rollout changes with them. `device_nos` has all devices that a hold takes which is in one of
     /// the two alone. Callers keep the devices from changing.
     async fn count(
@@ -196,6 +212,38 @@ pub async fn preview(
         .into_iter()
         .map(|group| Ok((group.clone(), class_of_group(sequence, &group)?)))
         .collect()
+}
+
+/// How holds would change what [`preview`] counts: devices by ring and class, fewer of one and more of another. `rollout` is the
+/// one that is written already, with its exclusions.
+///
+/// # Errors
+/// When the database fails.
+pub async fn preview_held(
+    conn: &mut PgConnection,
+    track: Uuid,
+    rollout: Uuid,
+    listed: Option<&[i32]>,
+    sequence: &Sequence,
+) -> anyhow::Result<HashMap<(Uuid, String), i64>> {
+    let digest = sequence.content_digest();
+    let holds = holds::of_rollout(&holds::on(&mut *conn, &[track]).await?, rollout, digest);
+    let mut changes = populations::Changes::new();
+    if !holds.is_empty() {
+        let kept = Kept {
+            rollout,
+            listed: listed.is_some(),
+            digest,
+        };
+        let rollout = (track, &kept, sequence);
+        Turn::under(holds)
+            .open(&mut *conn, &mut changes, rollout)
+            .await?;
+    }
+    let by_ring = changes
+        .into_iter()
+        .map(|((_, ring, class), n)| ((ring, class), n));
+    Ok(by_ring.filter(|(_, n)| *n != 0).collect())
 }
 
 /// Cohorts of some devices of the rings that a sequence is for, by ring: of the whole track, or of these devices alone.

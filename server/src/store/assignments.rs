@@ -46,6 +46,12 @@ pub struct Stored {
     pub not_ready: Option<String>,
     /// Last progress, service clock.
     pub progress_at: DateTime<Utc>,
+    /// The device's count of powered-on seconds at that progress; none where it was not noted.
+    pub progress_powered_s: Option<i64>,
+    /// The same at the last permit.
+    pub permit_powered_s: Option<i64>,
+    /// Powered-on seconds from the permit to the success; none before, and where it was not noted.
+    pub took_s: Option<i64>,
     /// When the deadline tick looks at it, service clock.
     pub due_at: Option<DateTime<Utc>>,
 }
@@ -67,6 +73,9 @@ impl Stored {
             cohorts: Vec::new(),
             not_ready: None,
             progress_at: service_now,
+            progress_powered_s: None,
+            permit_powered_s: None,
+            took_s: None,
             due_at: None,
         }
     }
@@ -177,6 +186,9 @@ struct Row {
     due_at: Option<DateTime<Utc>>,
     tries: i16,
     mended: Option<i32>,
+    progress_powered_s: Option<i64>,
+    permit_powered_s: Option<i64>,
+    took_s: Option<i64>,
 }
 
 impl TryFrom<Row> for Stored {
@@ -229,6 +241,9 @@ impl TryFrom<Row> for Stored {
             cohorts: row.cohorts,
             not_ready: row.not_ready,
             progress_at: row.progress_at,
+            progress_powered_s: row.progress_powered_s,
+            permit_powered_s: row.permit_powered_s,
+            took_s: row.took_s,
             due_at: row.due_at,
         })
     }
@@ -285,6 +300,8 @@ struct Reported {
     counted: Vec<i16>,
     not_ready: Vec<Option<String>>,
     progress_at: Vec<DateTime<Utc>>,
+    progress_powered: Vec<Option<i64>>,
+    took: Vec<Option<i64>>,
     due_at: Vec<Option<DateTime<Utc>>>,
     tries: Vec<i16>,
     mended: Vec<Option<i32>>,
@@ -309,6 +326,8 @@ impl Reported {
             columns.counted.push(counted(&s.assignment));
             columns.not_ready.push(s.not_ready.clone());
             columns.progress_at.push(s.progress_at);
+            columns.progress_powered.push(s.progress_powered_s);
+            columns.took.push(s.took_s);
             columns.due_at.push(s.due_at);
             columns.tries.push(s.assignment.tries.into());
             let mended = s.assignment.mended.map(|c| c.0.cast_signed());
@@ -353,14 +372,17 @@ pub async fn save_reported(conn: &mut PgConnection, all: &[&Stored]) -> anyhow::
     let r = Reported::of(all.iter().copied())?;
     sqlx::query!(
         "UPDATE assignment AS a SET state = k.state, step = k.step, code = k.code, suspicion = k.suspicion, counted = k.counted,
-            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at, tries = k.tries, mended = k.mended
+            not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at, tries = k.tries, mended = k.mended,
+            progress_powered_s = k.progress_powered_s, took_s = k.took_s
          FROM UNNEST($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::smallint[], $8::text[],
-                     $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::int[])
-              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at, tries, mended)
+                     $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::int[], $13::bigint[], $14::bigint[])
+              AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at, tries, mended,
+                    progress_powered_s, took_s)
          WHERE a.rollout_id = k.rollout_id AND a.device_no = k.device_no",
         &r.rollouts, &r.device_nos, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
         &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
-        &r.due_at as &[Option<DateTime<Utc>>], &r.tries, &r.mended as &[Option<i32>],
+        &r.due_at as &[Option<DateTime<Utc>>], &r.tries, &r.mended as &[Option<i32>], &r.progress_powered as &[Option<i64>],
+        &r.took as &[Option<i64>],
     )
     .execute(conn)
     .await?;
@@ -389,6 +411,7 @@ pub async fn save_permitted(conn: &mut PgConnection, all: &[&Stored]) -> anyhow:
     let versions: Vec<Option<i64>> = each(all, |s| Ok(s.gate_version))?;
     let permitted: Vec<Option<DateTime<Utc>>> = each(all, |s| Ok(s.permitted_at))?;
     let start_by: Vec<Option<DateTime<Utc>>> = each(all, |s| Ok(s.start_by))?;
+    let powered: Vec<Option<i64>> = each(all, |s| Ok(s.permit_powered_s))?;
     // An array of arrays would have to be a rectangle.
     let cohorts: Vec<String> = each(all, |s| {
         let ids: Vec<String> = s.cohorts.iter().map(ToString::to_string).collect();
@@ -398,18 +421,20 @@ pub async fn save_permitted(conn: &mut PgConnection, all: &[&Stored]) -> anyhow:
         "UPDATE assignment AS a SET state = k.state, step = k.step, code = k.code, suspicion = k.suspicion, counted = k.counted,
             not_ready = k.not_ready, progress_at = k.progress_at, due_at = k.due_at, steps = k.steps, plan = k.plan::jsonb,
             expected_base = k.base, expected_ubr = k.ubr, permit_no = k.permit_no, gate_version = k.version,
-            permitted_at = k.permitted_at, start_by = k.start_by, cohorts = k.cohorts::smallint[]
+            permitted_at = k.permitted_at, start_by = k.start_by, cohorts = k.cohorts::smallint[],
+            progress_powered_s = k.progress_powered_s, permit_powered_s = k.permit_powered_s
          FROM UNNEST($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::smallint[], $8::text[],
                      $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::text[], $13::int[], $14::int[], $15::int[],
-                     $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::text[])
+                     $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::bigint[], $21::bigint[])
               AS k (rollout_id, device_no, state, step, code, suspicion, counted, not_ready, progress_at, due_at, steps, plan,
-                    base, ubr, permit_no, version, permitted_at, start_by, cohorts)
+                    base, ubr, permit_no, version, permitted_at, start_by, cohorts, progress_powered_s, permit_powered_s)
          WHERE a.rollout_id = k.rollout_id AND a.device_no = k.device_no",
         &r.rollouts, &r.device_nos, &r.states as &[&str], &r.steps, &r.codes as &[Option<i32>],
         &r.suspicions as &[Option<&str>], &r.counted, &r.not_ready as &[Option<String>], &r.progress_at,
         &r.due_at as &[Option<DateTime<Utc>>],
         &of, &plans, &bases as &[Option<i32>], &ubrs as &[Option<i32>], &permit_nos, &versions as &[Option<i64>],
         &permitted as &[Option<DateTime<Utc>>], &start_by as &[Option<DateTime<Utc>>], &cohorts,
+        &r.progress_powered as &[Option<i64>], &powered as &[Option<i64>],
     )
     .execute(conn)
     .await?;

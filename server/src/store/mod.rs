@@ -31,6 +31,7 @@ pub mod sign_in;
 pub mod silences;
 pub mod standing;
 pub mod tracks;
+pub mod unheard;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -67,12 +67,24 @@ fn a_lost_device_that_is_heard_again_stays_counted_as_silent() {
 }
 
 fn judged(device: &Device, progress: i64, contact: i64, now: i64) -> (Option<Report>, Option<i64>) {
+    judged_on(device, (progress, contact), None, now)
+}
+
+/// What is said at `now` of a device that says at `told` that it was on for so many minutes since its last progress, which
+/// was its first sign; all in minutes from its permit.
+fn judged_on(
+    device: &Device,
+    (progress, contact): (i64, i64),
+    on: Option<(i64, i64)>,
+    now: i64,
+) -> (Option<Report>, Option<i64>) {
     let zero = at("2026-04-07T08:00:00Z");
     let minute = |m: i64| -> DateTime<Utc> { zero + Duration::minutes(m) };
     let times = Times {
         permitted_at: zero,
         progress_at: minute(progress),
         contact_at: minute(contact),
+        powered: on.map(|(on, told)| Powered::between(500, 500, 500 + on * 60, minute(told))),
     };
     let (report, due) = judge(&device.now, &times, &Deadlines::default(), minute(now));
     (report, due.map(|due| (due - zero).num_minutes()))
@@ -164,4 +176,87 @@ fn a_user_who_lets_the_permit_lapse_is_no_hang() {
     let mut device = Device::permitted(1);
     device.say(Report::Overdue);
     assert_eq!(judged(&device, 0, 600, 600), (None, Some(600 + 24 * 60)));
+}
+
+#[test]
+fn a_laptop_that_slept_for_a_night_between_two_steps_neither_hangs_nor_is_slow() {
+    let device = Device::installing();
+    // Opened in the morning, ten hours after its permit, of which it was awake for two.
+    assert_eq!(
+        judged_on(&device, (0, 600), Some((120, 600)), 600),
+        (None, Some(630)),
+        "half an hour is left until it is slow"
+    );
+    assert_eq!(
+        judged_on(&device, (0, 630), Some((150, 630)), 630).0,
+        Some(Report::Overdue)
+    );
+    let mut device = device;
+    device.say(Report::Overdue);
+    assert_eq!(
+        judged_on(&device, (0, 700), Some((220, 700)), 700),
+        (None, Some(720))
+    );
+    assert_eq!(
+        judged_on(&device, (0, 720), Some((240, 720)), 720).0,
+        Some(Report::HangSuspected)
+    );
+}
+
+#[test]
+fn a_device_that_sleeps_is_looked_at_once_an_hour_and_one_that_is_awake_at_most_once_a_minute() {
+    let mut device = Device::installing();
+    device.say(Report::Overdue);
+    assert_eq!(
+        judged_on(&device, (0, 100), Some((239, 100)), 300),
+        (None, Some(360))
+    );
+    let due = |told| judged_on(&device, (0, 300), Some((240, told)), 300).1;
+    assert_eq!(
+        due(300),
+        Some(300 + 24 * 60),
+        "it hangs; next it would be lost"
+    );
+    let zero = at("2026-04-07T08:00:00Z");
+    let now = zero + Duration::minutes(300);
+    let times = Times {
+        permitted_at: zero,
+        progress_at: zero,
+        contact_at: now,
+        powered: Some(Powered::between(0, 0, 4 * 3600 - 1, now)),
+    };
+    assert_eq!(
+        judge(&device.now, &times, &Deadlines::default(), now),
+        (None, Some(now + Duration::seconds(60)))
+    );
+}
+
+#[test]
+fn a_device_that_polls_for_a_day_and_tells_nothing_hangs_whatever_it_said_before() {
+    let mut device = Device::installing();
+    device.say(Report::Overdue);
+    let day = 24 * 60;
+    assert_eq!(
+        judged_on(&device, (0, day + 29), Some((5, 30)), day + 29).0,
+        None
+    );
+    assert_eq!(
+        judged_on(&device, (0, day + 30), Some((5, 30)), day + 30).0,
+        Some(Report::HangSuspected)
+    );
+}
+
+#[test]
+fn a_device_that_was_set_up_anew_counts_from_nothing() {
+    let now = at("2026-04-07T08:00:00Z");
+    let powered = Powered::between(90_000, 90_100, 3_600, now);
+    assert_eq!(
+        (powered.since_permit_s, powered.since_progress_s),
+        (3_600, 3_600)
+    );
+    let powered = Powered::between(90_000, 90_100, 90_160, now);
+    assert_eq!(
+        (powered.since_permit_s, powered.since_progress_s),
+        (160, 60)
+    );
 }

@@ -9,7 +9,7 @@ mod steps;
 use crate::lab::at;
 use chrono::{DateTime, Duration, Utc};
 use engine::assignment::{
-    Assignment, Deadlines, PermitRefused, Report, State, Suspicion, Times, fold, judge,
+    Assignment, Deadlines, PermitRefused, Powered, Report, State, Suspicion, Times, fold, judge,
 };
 use engine::evidence::{Counts, Delta};
 use proptest::prelude::*;

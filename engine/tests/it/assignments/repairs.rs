@@ -1,6 +1,7 @@
 //! What a device counts for that failed, was repaired and tried again.
 
 use super::*;
+use engine::remediation::{self, Repair, Rung};
 
 /// Servicing was busy: passes by itself.
 const BUSY: HResult = HResult(0x8024_0009);
@@ -182,30 +183,84 @@ fn nor_is_the_end_of_such_a_step() {
     assert_eq!(device.counts.drift, 1);
 }
 
+fn repair_judged(
+    device: &Device,
+    on_hours: i64,
+    contact_hours: i64,
+    now_hours: i64,
+) -> (Option<Report>, Option<i64>) {
+    let began = at("2026-05-01T00:00:00Z");
+    let hour = |h: i64| began + Duration::hours(h);
+    let times = Times {
+        permitted_at: hour(-6),
+        progress_at: began,
+        contact_at: hour(contact_hours),
+        powered: Some(Powered::between(0, 0, on_hours * 3600, hour(contact_hours))),
+    };
+    let (report, due) = judge(&device.now, &times, &Deadlines::default(), hour(now_hours));
+    (report, due.map(|due| (due - began).num_hours()))
+}
+
 #[test]
-fn a_device_that_is_being_repaired_or_prepares_anew_neither_hangs_nor_is_slow() {
+fn a_device_that_prepares_anew_neither_hangs_nor_is_slow() {
     let mut device = failed(CODE);
-    for report in [
-        Report::RepairStarted,
-        Report::RepairDone { ok: true },
-        Report::DownloadDone,
-        Report::RestartAgreed,
-    ] {
+    device
+        .say(Report::RepairStarted)
+        .say(Report::RepairDone { ok: true });
+    for report in [Report::DownloadDone, Report::RestartAgreed] {
         device.say(report);
-        let times = Times {
-            permitted_at: at("2026-05-01T00:00:00Z"),
-            progress_at: at("2026-05-01T00:00:00Z"),
-            contact_at: at("2026-05-01T00:00:00Z"),
-        };
-        let late = at("2026-05-09T00:00:00Z");
-        assert_eq!(
-            judge(&device.now, &times, &Deadlines::default(), late),
-            (None, None)
-        );
+        assert_eq!(repair_judged(&device, 200, 200, 200), (None, None));
         device
             .say(Report::Overdue)
             .say(Report::HangSuspected)
             .say(Report::Lost);
+    }
+    assert_eq!(device.counts, counts(1, 0, 0));
+}
+
+#[test]
+fn a_repair_that_never_ends_is_given_up_and_the_next_rung_follows() {
+    let mut device = failed(CODE);
+    device.say(Report::RepairStarted);
+    assert_eq!(repair_judged(&device, 3, 3, 3), (None, Some(4)));
+    assert_eq!(
+        repair_judged(&device, 1, 9, 9),
+        (None, Some(12)),
+        "it slept"
+    );
+    assert_eq!(
+        repair_judged(&device, 4, 9, 9),
+        (Some(Report::RepairGivenUp), None)
+    );
+    assert_eq!(
+        repair_judged(&device, 1, 1, 24).0,
+        None,
+        "switched off, it may go on tomorrow"
+    );
+    assert_eq!(
+        repair_judged(&device, 1, 1, 25).0,
+        Some(Report::RepairGivenUp),
+        "it does not come back"
+    );
+    device.say(Report::RepairGivenUp);
+    assert_eq!(
+        device.now.state,
+        State::Failed {
+            code: Some(CODE),
+            step: 1
+        }
+    );
+    assert_eq!(
+        remediation::next(Some(CODE), device.now.tries),
+        Some(Rung::Repair(Repair::RestoreHealthFromSource))
+    );
+    // It ends after all, too late to count as a repair that worked.
+    device.say(Report::RepairDone { ok: true });
+    assert_eq!(device.now.mended, None);
+    assert!(matches!(device.now.state, State::Failed { .. }));
+    assert_eq!(device.counts, counts(1, 0, 0), "it failed once");
+    for report in [Report::Overdue, Report::HangSuspected, Report::Lost] {
+        device.say(report);
     }
     assert_eq!(device.counts, counts(1, 0, 0));
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::Context;
 use chrono::{NaiveDate, TimeDelta};
 use engine::admission::{Admission, Admitted, Asker, WaitReason, admit};
-use engine::assignment::{Deadlines, State};
+use engine::assignment::State;
 use engine::halt::assess;
 use engine::ids::CohortId;
 use uuid::Uuid;
@@ -150,9 +150,11 @@ impl Round<'_> {
             .cloned()
             .context("a permit without its assignment")?;
         let first = !stored.assignment.started;
+        let powered_s = self.cursors.get(&device_no).map(|c| c.powered_s);
         // A lapsed permit's time goes on; another try has a time of its own.
         if stored.assignment.state == State::RestartAgreed {
             stored.permitted_at = Some(self.service_now);
+            stored.permit_powered_s = powered_s;
         }
         let of = u16::try_from(candidate.steps.len())?;
         stored.assignment = stored
@@ -164,9 +166,11 @@ impl Round<'_> {
         stored.start_by = Some(self.now + START_WITHIN);
         stored.not_ready = None;
         // Also for a permit that follows a lapsed one: the deadline tick may have had nothing more to look for.
-        let soon = self.service_now + TimeDelta::seconds(Deadlines::default().overdue_s);
+        let overdue_s = self.rollout.rollout.halt.deadlines().overdue_s;
+        let soon = self.service_now + TimeDelta::seconds(overdue_s);
         stored.due_at = Some(stored.due_at.map_or(soon, |due| due.min(soon)));
         stored.progress_at = self.service_now;
+        stored.progress_powered_s = powered_s;
         if first {
             stored.cohorts = candidate.cohorts;
             *self.granted_per_stage.entry(candidate.stage).or_default() += 1;

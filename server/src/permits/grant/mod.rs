@@ -128,7 +128,7 @@ struct Round<'a> {
     gates: Vec<Gate>,
     devices: HashMap<i32, Applicant>,
     listed: HashSet<i32>,
-    cursors: BTreeMap<i32, i64>,
+    cursors: BTreeMap<i32, Cursor>,
     assignments: HashMap<i32, Stored>,
     fixed: HashSet<i16>,
     evidence: engine::evidence::Evidence,
@@ -268,20 +268,35 @@ impl<'a> Round<'a> {
     }
 }
 
-/// Locks the cursors of these devices, ascending, and returns the numbers of their last events.
+/// What a permit needs of a device's cursor.
+#[derive(Default)]
+struct Cursor {
+    /// Number of its last event.
+    event_no: i64,
+    /// Seconds that it was powered on, as it said last.
+    powered_s: i64,
+}
+
+/// Locks the cursors of these devices, ascending, and returns them.
 async fn lock_cursors(
     conn: &mut PgConnection,
     device_nos: &[i32],
-) -> sqlx::Result<BTreeMap<i32, i64>> {
+) -> sqlx::Result<BTreeMap<i32, Cursor>> {
     let rows = sqlx::query!(
-        "SELECT device_no, event_no FROM device_cursor WHERE device_no = ANY($1) ORDER BY device_no FOR UPDATE",
+        "SELECT device_no, event_no, powered_s FROM device_cursor WHERE device_no = ANY($1) ORDER BY device_no FOR UPDATE",
         device_nos,
     )
     .fetch_all(conn)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|r| (r.device_no, r.event_no))
+        .map(|r| {
+            let cursor = Cursor {
+                event_no: r.event_no,
+                powered_s: r.powered_s,
+            };
+            (r.device_no, cursor)
+        })
         .collect())
 }
 

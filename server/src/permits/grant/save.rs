@@ -31,8 +31,8 @@ impl Round<'_> {
         let mut log = events::Rows::default();
         let mut counters = evidence::Changes::new();
         for (stored, first) in &self.granted {
-            let event_no = self.cursors.entry(stored.device_no).or_default();
-            *event_no += 1;
+            let cursor = self.cursors.entry(stored.device_no).or_default();
+            cursor.event_no += 1;
             let body = json!({
                 "rollout": stored.rollout, "stage": stored.stage, "permit_no": stored.assignment.permit_no,
                 "gate_version": stored.gate_version, "steps": stored.assignment.of, "expected": stored.assignment.expected,
@@ -42,7 +42,7 @@ impl Round<'_> {
             log.push(&NewEvent {
                 received_at: self.now,
                 device_no: stored.device_no,
-                event_no: *event_no,
+                event_no: cursor.event_no,
                 epoch: 0,
                 seq: 0,
                 kind: PERMITTED,
@@ -67,7 +67,7 @@ impl Round<'_> {
         let (device_nos, event_nos): (Vec<i32>, Vec<i64>) = self
             .granted
             .iter()
-            .map(|(s, _)| (s.device_no, self.cursors[&s.device_no]))
+            .map(|(s, _)| (s.device_no, self.cursors[&s.device_no].event_no))
             .unzip();
         sqlx::query!(
             "UPDATE device_cursor AS c SET event_no = k.no FROM UNNEST($1::int[], $2::bigint[]) AS k (device_no, no) WHERE c.device_no = k.device_no",

@@ -175,7 +175,7 @@ pub async fn new_epoch(
     incarnation: i32,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE device_cursor SET epoch = GREATEST(LEAST(epoch, 2147483646) + 1, $2), acked = 0, tail_first = 1, tail_hash = 0 WHERE device_no = $1",
+        "UPDATE device_cursor SET epoch = GREATEST(LEAST(epoch, 2147483646) + 1, $2), acked = 0, tail_first = 1, tail_hash = 0, powered_s = 0 WHERE device_no = $1",
         device_no, incarnation,
     )
     .execute(conn)

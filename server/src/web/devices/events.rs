@@ -95,6 +95,7 @@ pub fn what(kind: &str, body: &Value) -> Chip {
         "overdue" => Chip::quiet(Tone::Wait, Icon::Clock, "Slower than usual"),
         "hang_suspected" => Chip::quiet(Tone::Hung, Icon::Hourglass, "Hang suspected"),
         "lost" => mute(Icon::Gone, "Silent"),
+        "repair_given_up" => bad(Icon::Hourglass, "Repair given up"),
         other => mute(Icon::Log, &other.replace('_', " ")),
     }
 }
@@ -139,7 +140,9 @@ pub fn detail(kind: &str, body: &Value) -> String {
     match kind {
         "heartbeat" => text(body, "phase").to_owned(),
         "inventory_changed" | "download_done" | "restarted" | "restart_pending" | "overdue"
-        | "step_started" | "hang_suspected" | "lost" | "oobe_phase_reached" => String::new(),
+        | "step_started" | "hang_suspected" | "lost" | "repair_given_up" | "oobe_phase_reached" => {
+            String::new()
+        }
         "oobe_started" => match text(body, "image_revision") {
             "" => String::new(),
             image => format!("Image {image}"),

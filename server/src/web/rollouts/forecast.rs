@@ -94,6 +94,13 @@ struct Ring {
     pass: String,
     /// What follows of it.
     note: String,
+    /// Known issues that keep it from opening.
+    held: Vec<Issue>,
+}
+
+struct Issue {
+    sentence: String,
+    until: When,
 }
 
 /// When something happens.
@@ -171,6 +178,14 @@ impl Found {
             opens: ring.opens.as_ref().map(time),
             passes: ring.passes.as_ref().map(time),
             pass: of(&ring.pass),
+            held: ring
+                .held
+                .iter()
+                .map(|line| Issue {
+                    sentence: line.held.sentence(),
+                    until: frame.when(line.until),
+                })
+                .collect(),
             note: match ring.pass {
                 _ if ring.devices == 0 => "no device: an empty ring never passes".to_owned(),
                 Chance { among: 0, .. } => "never opened".to_owned(),
@@ -270,9 +285,10 @@ fn after(days: f64) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use engine::forecast::HarmForecast;
+    use engine::hold::Held;
 
     use super::*;
-    use crate::forecasts::RingLine;
+    use crate::forecasts::{HeldLine, RingLine};
     use crate::web::frame::main_of;
 
     const SURE: Chance = Chance {
@@ -298,6 +314,7 @@ mod tests {
             opens: days(opens),
             passes: days(opens + 2.0).filter(|_| pass.of > 0),
             pass,
+            held: Vec::new(),
         }
     }
 
@@ -328,7 +345,16 @@ mod tests {
             devices: 21_344,
             rings: vec![
                 ring("Test <1>", 12, 0.0, likely),
-                ring("Broad", 21_332, 2.5, SURE),
+                RingLine {
+                    held: vec![HeldLine {
+                        held: Held {
+                            issue: "BitLocker asks for its <key>".to_owned(),
+                            devices: 37,
+                        },
+                        until: frame.now + TimeDelta::days(2),
+                    }],
+                    ..ring("Broad", 21_332, 2.5, SURE)
+                },
             ],
             completes: likely,
             completed: days(9.3),

@@ -1,9 +1,10 @@
 //! How far it is from a halt, in whole numbers.
 
+use chrono::TimeDelta;
 use engine::evidence::CohortKind;
 use engine::halt::{HaltPolicy, Stream, Watch};
 use engine::ids::CohortId;
-use engine::words::{count, devices, share};
+use engine::words::{count, devices, duration, share};
 
 use super::Read;
 use crate::web::parts::{Bar, HaltChart, Link, Slice, device_list, number, term};
@@ -95,9 +96,14 @@ fn usual(policy: &HaltPolicy) -> String {
             devices(of.devices)
         )
     });
+    let slow = policy.overdue_after_s.map(|seconds| {
+        let time = duration(TimeDelta::seconds(seconds));
+        format!(" Slow is what takes longer than {time}, as they did in one of a hundred cases.")
+    });
     format!(
-        ". A good update, with at most {rate} failures, is halted in at most 1 % of rollouts.{}",
-        learned.unwrap_or_default()
+        ". A good update, with at most {rate} failures, is halted in at most 1 % of rollouts.{}{}",
+        learned.unwrap_or_default(),
+        slow.unwrap_or_default()
     )
 }
 
