@@ -39,6 +39,7 @@ async fn a_deadline_counts_from_the_offer_and_the_grace_from_the_deadline() {
     let restart = RestartPolicy {
         deadline_hours: Some(48),
         grace_hours: 24,
+        set_at: None,
     };
     let device = downloaded(&lab, restart).await;
     assert_eq!(told(&device).await, (Some(48 * 3600), 24 * 3600));

@@ -21,7 +21,7 @@ pub use review::{Review, review};
 
 pub(crate) use eyes::{counted, lone_admin, said_yes_alone};
 use validity::judged_stage;
-pub(crate) use validity::{freeze, lost_lines, lost_pass, void_reason};
+pub(crate) use validity::{expedited, freeze, lost_lines, lost_pass, void_reason};
 
 /// A week: whoever approves later approves an old picture.
 pub const EXPIRY: Duration = Duration::days(7);
@@ -43,6 +43,19 @@ pub enum Ask {
         /// Why.
         reason: String,
     },
+    /// Let the stages that have not passed [soak and wait less](crate::policy::expedite).
+    Expedite {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Ask {
+    /// Whether two requests about one stage ask for the same.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 /// What is approved: any change of it voids the request.
@@ -56,8 +69,11 @@ pub struct Frozen {
     pub ring_revision: u32,
     /// Devices it would open for.
     pub targeted: u64,
-    /// Gate of the stage before, as it passed; none before the first stage.
+    /// Gate of the stage before, as it passed; none before the first stage. To override or expedite a stage, its own.
     pub gate: Option<GateReport>,
+    /// The policies that stages would take, where it asks for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<(StageId, StagePolicy)>,
     /// Evidence then.
     pub evidence: Evidence,
 }
@@ -113,7 +129,7 @@ pub enum VoidReason {
     RingGrew,
     /// The rollout was halted, paused, cancelled, superseded or withdrawn meanwhile.
     RolloutStopped,
-    /// The stage whose gate was to be overridden passed by itself.
+    /// The stage whose gate was to be overridden passed by itself, or nothing is left to expedite.
     NotNeeded,
 }
 

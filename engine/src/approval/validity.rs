@@ -4,6 +4,8 @@ use super::{Ask, Frozen, GROWTH_PERCENT, Request, VoidReason};
 use crate::decide::Snapshot;
 use crate::gate::{Criterion, CriterionReport, GateInput, GateReport, Verdict, evaluate};
 use crate::halt::Assessment;
+use crate::ids::StageId;
+use crate::policy::{StagePolicy, expedite};
 use crate::stage::StageState;
 
 /// What takes an approval, or a pass, back when it no longer holds. The rest only ever gets better by waiting.
@@ -28,15 +30,31 @@ pub(crate) fn freeze(
         ring_revision: stage.ring_revision,
         targeted: stage.targeted,
         gate: judged_stage(index, ask).map(|at| read(snapshot, assessment, at)),
+        policies: match ask {
+            Ask::Expedite { .. } => expedited(snapshot),
+            Ask::Open | Ask::Override { .. } => Vec::new(),
+        },
         evidence: snapshot.evidence.clone(),
     })
 }
 
-/// Whose gate a request is about: to open a stage that of the one before, to override its own.
+/// The stages that expediting would make pass sooner, with the policies that they would take.
+pub(crate) fn expedited(snapshot: &Snapshot) -> Vec<(StageId, StagePolicy)> {
+    let left = snapshot
+        .stages
+        .iter()
+        .filter(|stage| !matches!(stage.state, StageState::Passed { .. }));
+    left.map(|stage| (stage.id, expedite(&stage.policy), stage.policy))
+        .filter(|(_, after, before)| after != before)
+        .map(|(id, after, _)| (id, after))
+        .collect()
+}
+
+/// Whose gate a request is about: to open a stage that of the one before, to override or expedite it its own.
 pub(super) fn judged_stage(index: usize, ask: &Ask) -> Option<usize> {
     match ask {
         Ask::Open => index.checked_sub(1),
-        Ask::Override { .. } => Some(index),
+        Ask::Override { .. } | Ask::Expedite { .. } => Some(index),
     }
 }
 
@@ -78,13 +96,23 @@ pub(crate) fn void_reason(
     if stage.targeted.saturating_mul(100) > frozen.targeted.saturating_mul(100 + GROWTH_PERCENT) {
         return Some(VoidReason::RingGrew);
     }
-    if matches!(request.ask, Ask::Override { .. })
-        && matches!(stage.state, StageState::Passed { .. })
-    {
-        return Some(VoidReason::NotNeeded);
-    }
+    let passed = matches!(stage.state, StageState::Passed { .. });
     let gate = judged_stage(index, &request.ask).map(|at| read(snapshot, assessment, at));
-    worsened(snapshot, frozen, gate.as_ref()).then_some(VoidReason::EvidenceWorsened)
+    let worse = match request.ask {
+        Ask::Override { .. } if passed => return Some(VoidReason::NotNeeded),
+        Ask::Expedite { .. } if expedited(snapshot).is_empty() => {
+            return Some(VoidReason::NotNeeded);
+        }
+        // It lets no failure pass that would not pass without it: only a brake, a halt or unusable machines stand against it.
+        Ask::Expedite { .. } => stopped(frozen, gate.as_ref()),
+        Ask::Open | Ask::Override { .. } => worsened(snapshot, frozen, gate.as_ref()),
+    };
+    worse.then_some(VoidReason::EvidenceWorsened)
+}
+
+fn stopped(frozen: &Frozen, now: Option<&GateReport>) -> bool {
+    let goes = |gate: Option<&GateReport>| gate.is_some_and(|g| g.holds(Criterion::NotHalted));
+    goes(frozen.gate.as_ref()) && !goes(now)
 }
 
 /// Something that held when it was frozen holds no longer; or, where a person is asked to accept what did not

@@ -18,6 +18,11 @@ impl Snapshot {
                 stage.state = state.clone();
             }
         }
+        for (id, policy) in &decision.policies {
+            if let Some(stage) = self.stages.iter_mut().find(|stage| stage.id == *id) {
+                stage.policy = *policy;
+            }
+        }
         for change in &decision.requests {
             self.change(change);
         }

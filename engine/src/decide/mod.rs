@@ -18,6 +18,7 @@ use crate::evidence::{Evidence, sparse};
 use crate::gate::GateReport;
 use crate::halt::{Assessment, HaltCause, assess};
 use crate::ids::{PersonId, RequestId, RolloutId, StageId};
+use crate::policy::StagePolicy;
 use crate::rollout::{Rollout, RolloutState};
 use crate::stage::{Stage, StageState};
 
@@ -137,6 +138,13 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// Ask that what is left of the rollout soak and wait less. Two more people approve it.
+    RequestExpedite {
+        /// Who.
+        by: PersonId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A change of a request.
@@ -206,6 +214,9 @@ pub struct Decision {
     pub cleared: Option<Vec<HaltCause>>,
     /// Stages that change.
     pub stages: Vec<(StageId, StageState)>,
+    /// Policies of stages that change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<(StageId, StagePolicy)>,
     /// Requests that change.
     pub requests: Vec<RequestChange>,
     /// What happened: a stable word and a sentence, for feed and audit. Present exactly when something changed.

@@ -188,6 +188,9 @@ fn requests(snapshot: &Snapshot) -> Vec<Reason> {
                         approvals(given, request.needed)
                     )
                 }
+                Ask::Expedite { .. } => {
+                    format!("It is expedited with {}.", approvals(given, request.needed))
+                }
             };
             if let Some(at) = request.effective_at() {
                 sentence += &format!(

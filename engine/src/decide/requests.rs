@@ -8,6 +8,7 @@ use crate::approval::{
 use crate::gate::opening_blocks;
 use crate::halt::Assessment;
 use crate::ids::StageId;
+use crate::policy::{RestartPolicy, StagePolicy};
 use crate::rollout::{Actor, RolloutState};
 use crate::stage::{Stage, StageState};
 use crate::words;
@@ -138,6 +139,9 @@ pub(crate) fn blocks(snapshot: &Snapshot, request: &Request) -> Vec<String> {
 
 /// What a request asked for happens. None where the stage is no longer where the request found it.
 pub(super) fn granted(snapshot: &Snapshot, request: &Request) -> Option<Decision> {
+    if let Ask::Expedite { reason } = &request.ask {
+        return Some(expedited(snapshot, request, reason));
+    }
     let index = snapshot.current()?;
     let stage = &snapshot.stages[index];
     let (next, code, sentence) = match (&request.ask, &stage.state) {
@@ -170,6 +174,38 @@ pub(super) fn granted(snapshot: &Snapshot, request: &Request) -> Option<Decision
         stages: vec![(stage.id, next)],
         ..Decision::event(code, sentence)
     })
+}
+
+/// Stages that passed meanwhile stay as they were.
+fn expedited(snapshot: &Snapshot, request: &Request, reason: &str) -> Decision {
+    let left = request.frozen.policies.iter().filter_map(|(id, policy)| {
+        let stage = snapshot.stages.iter().find(|stage| stage.id == *id)?;
+        let has_passed = matches!(stage.state, StageState::Passed { .. });
+        (!has_passed).then(|| (*id, from_now(policy, stage, snapshot)))
+    });
+    let sentence = format!(
+        "Expedited, by {}: {}",
+        words::count(u64::from(request.needed), "approval"),
+        words::ended(reason)
+    );
+    Decision {
+        policies: left.collect(),
+        ..Decision::event("expedited", sentence)
+    }
+}
+
+/// Nobody's deadline was over before it was set.
+fn from_now(policy: &StagePolicy, stage: &Stage, snapshot: &Snapshot) -> StagePolicy {
+    let is_new = policy.restart != stage.policy.restart;
+    StagePolicy {
+        restart: RestartPolicy {
+            set_at: is_new
+                .then_some(snapshot.service_now)
+                .or(policy.restart.set_at),
+            ..policy.restart
+        },
+        ..*policy
+    }
 }
 
 /// The rollout stops: every open request is void, and stages wait again.

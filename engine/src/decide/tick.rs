@@ -193,7 +193,9 @@ fn open_or_ask(snapshot: &Snapshot, assessment: &Assessment, index: usize) -> Op
 }
 
 fn passed(snapshot: &Snapshot, stage: &Stage) -> Decision {
+    let is_override = |r: &&Request| matches!(r.ask, Ask::Override { .. });
     let overrides = snapshot.open_requests().filter(|r| r.stage == stage.id);
+    let overrides = overrides.filter(is_override);
     Decision {
         requests: overrides
             .map(|r| RequestChange::Voided {

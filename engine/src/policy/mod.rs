@@ -1,12 +1,15 @@
 //! What people may set, within checked ranges, and the presets.
 
+mod expedite;
 mod preset;
 mod validate;
 mod window;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use expedite::{EXPEDITED_RESTART, EXPEDITED_SOAK_HOURS, expedite};
 pub use preset::preset;
 pub use window::{EXPECTED as WINDOW, WeekMinute, Window};
 
@@ -108,6 +111,9 @@ pub struct RestartPolicy {
     /// Hours that people get after the deadline to end what they do.
     #[serde(default)]
     pub grace_hours: u32,
+    /// When the deadline was set, where the rollout was expedited: no deadline is over before that, and the grace follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_at: Option<DateTime<Utc>>,
 }
 
 /// Everything one stage is judged by.

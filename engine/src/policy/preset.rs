@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 
 use super::{
     FailureLimit, Growth, Limits, MOST_TRIES, Percent, Preset, RestartPolicy, Sample, StagePolicy,
+    expedite,
 };
 
 /// The part that a ring plays, whatever its name and however many rings there are.
@@ -81,7 +82,6 @@ pub fn preset(preset: Preset, position: usize, rings: usize, time_zone: Tz) -> S
         // A repair may go to a handful of devices, which can never show a bound of 15 %: so a clean handful
         // passes, and after a soak this short any failure at all is for a person to judge.
         Preset::Expedited => StagePolicy {
-            soak_hours: 4,
             sample: if position == 0 {
                 Sample::All
             } else {
@@ -89,7 +89,7 @@ pub fn preset(preset: Preset, position: usize, rings: usize, time_zone: Tz) -> S
             },
             failures: FailureLimit::None,
             approvals: if position == 0 { 2 } else { 0 },
-            ..standard
+            ..expedite(&standard)
         },
         // Rings of 3 to 27 devices prove little by numbers: so every device, no failure, and more time.
         Preset::Small => StagePolicy {
@@ -164,11 +164,9 @@ mod tests {
             rings.iter().map(|p| p.approvals).collect::<Vec<_>>(),
             [2, 0, 0, 0]
         );
-        assert!(
-            rings
-                .iter()
-                .all(|p| p.soak_hours == 4 && p.failures == FailureLimit::None)
-        );
+        assert!(rings.iter().all(|p| p.soak_hours == 4
+            && p.failures == FailureLimit::None
+            && p.restart.deadline_hours == Some(24)));
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl StagePolicy {
             "restart.grace_hours",
             "0 where there is no deadline".to_owned(),
         );
+        check(
+            self.restart.set_at.is_none(),
+            "restart.set_at",
+            "nothing: it is noted when a rollout is expedited".to_owned(),
+        );
         if errors.is_empty() {
             Ok(())
         } else {
@@ -137,10 +142,13 @@ mod tests {
                 p.restart = RestartPolicy {
                     deadline_hours,
                     grace_hours,
+                    set_at: None,
                 }
             })
         };
         assert!(restart(Some(72), 24).is_empty());
+        let set_at = Some(chrono::DateTime::UNIX_EPOCH);
+        assert_eq!(wrong(|p| p.restart.set_at = set_at), ["restart.set_at"]);
         assert!(restart(None, 0).is_empty());
         assert_eq!(restart(None, 1), ["restart.grace_hours"]);
         assert_eq!(restart(Some(0), 0), ["restart.deadline_hours"]);

@@ -26,6 +26,7 @@ enum Act {
     Halt(usize),
     Clear(usize),
     Override(usize),
+    Expedite(usize),
     Disable(usize),
     Enable(usize),
     Grow(usize),
@@ -51,6 +52,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => who().prop_map(Act::Halt),
         8 => who().prop_map(Act::Clear),
         3 => who().prop_map(Act::Override),
+        2 => who().prop_map(Act::Expedite),
         1 => who().prop_map(Act::Disable),
         4 => who().prop_map(Act::Enable),
         1 => stage().prop_map(Act::Grow),
@@ -92,6 +94,10 @@ fn input(lab: &Lab, act: &Act) -> Option<Input> {
             reason: reason(),
         },
         Act::Override(who) => Input::RequestOverride {
+            by: PEOPLE[*who],
+            reason: reason(),
+        },
+        Act::Expedite(who) => Input::RequestExpedite {
             by: PEOPLE[*who],
             reason: reason(),
         },
@@ -160,7 +166,7 @@ proptest! {
             let Ok(decision) = decide(&before, input.clone(), before.service_now) else { continue };
             prop_assert_eq!(&decision, &decide(&before, input.clone(), before.service_now).unwrap());
             prop_assert_eq!(decision.changed(), decision.rollout.is_some() || decision.cleared.is_some()
-                || !decision.stages.is_empty() || !decision.requests.is_empty());
+                || !decision.stages.is_empty() || !decision.requests.is_empty() || !decision.policies.is_empty());
             prop_assert!(!decision.reasons.is_empty() && decision.reasons.iter().all(|r| !r.sentence.is_empty()));
             lab.snapshot.apply(&decision);
 
@@ -172,7 +178,7 @@ proptest! {
                     }
                     prop_assert_eq!(&before.rollout.state, &RolloutState::Active);
                     if is.policy.approvals > 0 {
-                        let approved = lab.snapshot.requests.iter().rfind(|r| r.stage == is.id).unwrap();
+                        let approved = lab.snapshot.requests.iter().rfind(|r| r.stage == is.id && r.ask == Ask::Open).unwrap();
                         prop_assert_eq!(&approved.state, &RequestState::Approved);
                         prop_assert_eq!(&approved.ask, &Ask::Open);
                         let alone = approved.approvals.iter().any(|a| a.alone);
@@ -199,6 +205,21 @@ proptest! {
                 }
                 let was_passed = matches!(was.state, StageState::Passed { .. });
                 prop_assert!(!was_passed || was.state == is.state, "a pass stays");
+            }
+            // Policies change by a request to expedite that enough people said yes to, and never loosen what a gate bears.
+            for (was, is) in before.stages.iter().zip(&lab.snapshot.stages) {
+                if was.policy != is.policy {
+                    let granted = decision.requests.iter().any(|c| matches!(
+                        c,
+                        RequestChange::Approved { done: true, .. } | RequestChange::Effective { .. }
+                    ));
+                    prop_assert!(granted && !decision.policies.is_empty());
+                    let was_passed = matches!(was.state, StageState::Passed { .. });
+                    prop_assert!(!was_passed);
+                    let (w, i) = (&was.policy, &is.policy);
+                    prop_assert_eq!((w.failures, w.coverage, w.sample, w.growth), (i.failures, i.coverage, i.sample, i.growth));
+                    prop_assert_eq!((w.telemetry, w.limits, w.tries), (i.telemetry, i.limits, i.tries));
+                }
             }
             // Only an admin's word leaves a halt.
             if matches!(before.rollout.state, RolloutState::Halted { .. })

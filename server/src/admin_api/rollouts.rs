@@ -39,6 +39,7 @@ pub fn router() -> Router<App> {
         .route("/rollouts/{id}/clear-halt", post(clear_halt))
         .route("/rollouts/{id}/cancel", post(cancel))
         .route("/rollouts/{id}/request-override", post(request_override))
+        .route("/rollouts/{id}/request-expedite", post(request_expedite))
         .route("/rollouts/{id}/exclusions", post(exclude))
         .route("/rollouts/{id}/roll-back", post(roll_back))
         .route("/rollouts/{id}/stop-roll-back", post(stop_rollback))
@@ -304,6 +305,16 @@ async fn request_override(
     Body(because): Body<Because>,
 ) -> Result<Json<Moved>, Failure> {
     let input = |by, reason| Input::RequestOverride { by, reason };
+    act_because(&app, caller, id, because, input).await
+}
+
+async fn request_expedite(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Body(because): Body<Because>,
+) -> Result<Json<Moved>, Failure> {
+    let input = |by, reason| Input::RequestExpedite { by, reason };
     act_because(&app, caller, id, because, input).await
 }
 

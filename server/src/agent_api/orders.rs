@@ -263,6 +263,10 @@ async fn deadline(
     let again = ready.filter(|s| s.assignment.tries > 0);
     let offered_at = again.map_or(offered_at, |s| s.progress_at.max(offered_at));
     let deadline = offered_at + TimeDelta::hours(hours.into());
+    let deadline = offer
+        .restart
+        .set_at
+        .map_or(deadline, |set| deadline.max(set));
     let latest = deadline + TimeDelta::hours(offer.restart.grace_hours.into());
     let seconds = |left: TimeDelta| u64::try_from(left.num_seconds()).unwrap_or(0);
     Ok(Some((

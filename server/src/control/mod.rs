@@ -251,6 +251,7 @@ pub(crate) fn actor(input: &Input) -> Option<PersonId> {
         | Input::Cancel { by, .. }
         | Input::Approve { by, .. }
         | Input::Reject { by, .. }
-        | Input::RequestOverride { by, .. } => Some(*by),
+        | Input::RequestOverride { by, .. }
+        | Input::RequestExpedite { by, .. } => Some(*by),
     }
 }

@@ -63,6 +63,10 @@ pub(super) async fn save(
         if let Some(next) = next {
             rollouts::save_stage(&mut *conn, stage.id, next).await?;
         }
+        let policy = decision.policies.iter().find(|(id, _)| *id == stage.id);
+        if let Some((_, policy)) = policy {
+            rollouts::save_policy(&mut *conn, stage.id, policy).await?;
+        }
         let open = may_permit(state, next.unwrap_or(&stage.state)).is_ok();
         let gate = locked
             .iter()
@@ -72,8 +76,9 @@ pub(super) async fn save(
             let version = gates::set_open(&mut *conn, stage.id.0, open).await?;
             versions.push(json!({ "stage": stage.id, "open": open, "version": version }));
         }
-        // Orders follow the rollout's state too: what is in flight goes on through a pause and holds at a halt.
-        if gate.open != open || decision.rollout.is_some() {
+        // Orders follow the rollout's state too: what is in flight goes on through a pause and holds at a halt. And they tell of
+        // deadlines.
+        if gate.open != open || decision.rollout.is_some() || policy.is_some() {
             tail.rings.insert(stage.ring.0);
             let away = assignments::in_flight_elsewhere(&mut *conn, stage.id.0).await?;
             tail.device_nos.extend(away);

@@ -80,6 +80,21 @@ pub async fn open(conn: &mut PgConnection, rollout: RolloutId) -> anyhow::Result
     parse(conn, rows).await
 }
 
+/// The request by which a rollout was expedited; none where it was not.
+///
+/// # Errors
+/// When the database fails.
+pub async fn expedited(
+    conn: &mut PgConnection,
+    rollout: RolloutId,
+) -> sqlx::Result<Option<RequestId>> {
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM request WHERE rollout_id = $1 AND phase = 'approved' AND ask ->> 'asks' = 'expedite' LIMIT 1",
+        rollout.0
+    );
+    Ok(found.fetch_optional(conn).await?.map(RequestId))
+}
+
 /// Rollout of a request.
 ///
 /// # Errors
@@ -99,7 +114,7 @@ pub async fn rollout_of(
 /// Stores a new request.
 ///
 /// # Errors
-/// When the stage has an open one already, or the database fails.
+/// When the stage has an open one that asks for the same, or the database fails.
 pub async fn add(
     conn: &mut PgConnection,
     rollout: RolloutId,

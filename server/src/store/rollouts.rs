@@ -313,6 +313,25 @@ pub async fn save_stage(
     Ok(())
 }
 
+/// Writes the policy of a stage.
+///
+/// # Errors
+/// When the database fails.
+pub async fn save_policy(
+    conn: &mut PgConnection,
+    stage: StageId,
+    policy: &StagePolicy,
+) -> anyhow::Result<()> {
+    sqlx::query!(
+        "UPDATE stage SET policy = $2 WHERE id = $1",
+        stage.0,
+        to_json(policy)?
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Writes why a rollout is where it is, where that changed although nothing was decided.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use engine::decide::Reason;
 use engine::evidence::Counts;
 use engine::gate::GateReport;
 use engine::halt::{HaltCause, HaltPolicy, Watch, watches};
-use engine::ids::{CohortId, HoldId, PersonId, StageId};
+use engine::ids::{CohortId, HoldId, PersonId, RequestId, StageId};
 use engine::policy::{Preset, StagePolicy};
 use engine::rollout::{RolloutState, Scope};
 use engine::stage::StageState;
@@ -190,6 +190,8 @@ pub struct RolloutPage {
     pub codes: Vec<CodeLine>,
     /// Newest requests.
     pub requests: Vec<RequestLine>,
+    /// The request by which people agreed that it be expedited.
+    pub expedited: Option<RequestId>,
 }
 
 impl RolloutPage {
@@ -237,6 +239,7 @@ impl RolloutPage {
                 .map(|(code, n)| CodeLine::new(code, count(n)))
                 .collect(),
             requests: listed.into_iter().map(RequestLine::from).collect(),
+            expedited: requests::expedited(&mut *conn, id).await?,
         })
     }
 }

@@ -186,6 +186,13 @@ pub const ROUTES: &[Route] = &[
         409,
     ),
     route(
+        "POST /rollouts/{rollout}/request-expedite",
+        OPERATOR,
+        Track,
+        REASON,
+        409,
+    ),
+    route(
         "POST /rollouts/{rollout}/request-override",
         ADMIN,
         Track,

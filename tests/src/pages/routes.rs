@@ -74,6 +74,20 @@ pub const PAGES: &[Route] = &[
         409,
     ),
     route(
+        "GET /rollouts/{rollout}/request-expedite",
+        OPERATOR,
+        Track,
+        "",
+        200,
+    ),
+    route(
+        "POST /rollouts/{rollout}/request-expedite",
+        OPERATOR,
+        Track,
+        REASON,
+        409,
+    ),
+    route(
         "GET /rollouts/{rollout}/request-override",
         ADMIN,
         Track,

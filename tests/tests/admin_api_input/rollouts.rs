@@ -162,7 +162,14 @@ async fn a_rollout_moves_only_as_its_state_allows() {
     let rollout = lab.draft_with("KB5079391", |_| Lab::policy()).await;
     let path = |what: &str| format!("/rollouts/{rollout}/{what}");
     let because = json!({ "reason": "because" });
-    for what in ["pause", "resume", "halt", "clear-halt", "request-override"] {
+    for what in [
+        "pause",
+        "resume",
+        "halt",
+        "clear-halt",
+        "request-override",
+        "request-expedite",
+    ] {
         desk.no(Method::POST, &path(what), &because).await;
     }
     let stranger = lab
@@ -198,6 +205,7 @@ async fn a_rollout_moves_only_as_its_state_allows() {
         "clear-halt",
         "cancel",
         "request-override",
+        "request-expedite",
     ] {
         for reason in ["", " ", "a\u{7}"] {
             desk.wrong(

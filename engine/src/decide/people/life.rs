@@ -75,13 +75,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn resume(&self, by: PersonId, reason: &str) -> Result<Decision, Refused> {
-        let person = self.enabled(by)?;
-        if !(person.admin || person.approver || by == self.snapshot.rollout.author) {
-            return Err(Refused::new(
-                "role",
-                "Only the author, an approver or an admin may resume.",
-            ));
-        }
+        self.steers(by)?;
         let reason = reasoned(reason)?;
         if !matches!(self.snapshot.rollout.state, RolloutState::Paused { .. }) {
             return Err(self.wrong_state("Only a paused rollout can be resumed"));

@@ -34,6 +34,7 @@ pub(super) fn act(
             reason,
         } => desk.reject(by, request, &reason),
         Input::RequestOverride { by, reason } => desk.request_override(by, &reason),
+        Input::RequestExpedite { by, reason } => desk.request_expedite(by, &reason),
     }
 }
 
@@ -67,6 +68,19 @@ impl Desk<'_> {
             Ok(())
         } else {
             Err(Refused::new("role", "Only an admin may do this."))
+        }
+    }
+
+    /// Who may take a decision of their own about how it goes on.
+    fn steers(&self, by: PersonId) -> Result<(), Refused> {
+        let person = self.enabled(by)?;
+        if person.admin || person.approver || by == self.snapshot.rollout.author {
+            Ok(())
+        } else {
+            Err(Refused::new(
+                "role",
+                "Only the author, an approver or an admin may do this.",
+            ))
         }
     }
 

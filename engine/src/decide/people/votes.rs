@@ -3,7 +3,7 @@
 use servicing::Sha256;
 
 use super::{Desk, reasoned};
-use crate::approval::{Ask, approve, void_reason};
+use crate::approval::{Ask, approve, expedited, void_reason};
 use crate::decide::requests::{self, blocks, granted};
 use crate::decide::{Decision, Refused, RequestChange};
 use crate::gate::{GateInput, evaluate};
@@ -14,6 +14,9 @@ use crate::words;
 
 /// An override takes a second person beside the one who asks.
 const OVERRIDE_NEEDS: u8 = 1;
+
+/// Expediting takes two people, who stand for all approvals that would have followed.
+const EXPEDITE_NEEDS: u8 = 2;
 
 impl Desk<'_> {
     pub(super) fn approve(
@@ -94,8 +97,13 @@ impl Desk<'_> {
             by,
             reason: reason.clone(),
         };
-        if matches!(request.ask, Ask::Override { .. }) {
-            let sentence = format!("The override was rejected: {}", words::ended(&reason));
+        let what = match request.ask {
+            Ask::Open => None,
+            Ask::Override { .. } => Some("The override"),
+            Ask::Expedite { .. } => Some("Expediting it"),
+        };
+        if let Some(what) = what {
+            let sentence = format!("{what} was rejected: {}", words::ended(&reason));
             return Ok(Decision {
                 requests: vec![change],
                 ..Decision::event("rejected", sentence)
@@ -116,6 +124,7 @@ impl Desk<'_> {
     pub(super) fn request_override(&self, by: PersonId, reason: &str) -> Result<Decision, Refused> {
         self.admin(by)?;
         let reason = reasoned(reason)?;
+        let why = words::ended(&reason);
         self.must_be_active("No gate can be overridden")?;
         if let Some(cause) = &self.assessment.halt {
             return Err(Refused::new(
@@ -137,7 +146,8 @@ impl Desk<'_> {
             ));
         };
         let stage = &snapshot.stages[index];
-        if snapshot.open_requests().any(|r| r.stage == stage.id) {
+        let ask = Ask::Override { reason };
+        if self.is_asked_for(&ask) {
             return Err(Refused::new("state", "An override is asked for already."));
         }
         let gate = GateInput {
@@ -148,12 +158,7 @@ impl Desk<'_> {
         if evaluate(&gate, snapshot.service_now).passes() {
             return Err(Refused::new("state", "The gate passes by itself."));
         }
-        let sentence = format!(
-            "{}: override requested: {}",
-            stage.name,
-            words::ended(&reason)
-        );
-        let ask = Ask::Override { reason };
+        let sentence = format!("{}: override requested: {why}", stage.name);
         let request = requests::new(
             snapshot,
             self.assessment,
@@ -171,5 +176,39 @@ impl Desk<'_> {
             }],
             ..Decision::event("override_requested", sentence)
         })
+    }
+
+    pub(super) fn request_expedite(&self, by: PersonId, reason: &str) -> Result<Decision, Refused> {
+        self.steers(by)?;
+        let reason = reasoned(reason)?;
+        self.must_be_active("Nothing can be expedited")?;
+        let snapshot = self.snapshot;
+        let sentence = format!("Asked to expedite it: {}", words::ended(&reason));
+        let ask = Ask::Expedite { reason };
+        if self.is_asked_for(&ask) {
+            return Err(Refused::new("state", "That is asked for already."));
+        }
+        let nothing = || Refused::new("state", "Nothing that is left of it would take less time.");
+        let index = snapshot
+            .current()
+            .filter(|_| !expedited(snapshot).is_empty());
+        let request = requests::new(
+            snapshot,
+            self.assessment,
+            index.ok_or_else(nothing)?,
+            ask,
+            Actor::Person(by),
+            EXPEDITE_NEEDS,
+        );
+        Ok(Decision {
+            requests: vec![RequestChange::Opened {
+                request: Box::new(request.ok_or_else(nothing)?),
+            }],
+            ..Decision::event("expedite_requested", sentence)
+        })
+    }
+
+    fn is_asked_for(&self, ask: &Ask) -> bool {
+        self.snapshot.open_requests().any(|r| r.ask.is_like(ask))
     }
 }

@@ -1,5 +1,6 @@
 //! Requests to open a stage.
 
+mod expedite;
 mod eyes;
 mod overrides;
 mod review;

@@ -3,7 +3,7 @@ use engine::decide::Input;
 use engine::ids::RolloutId;
 use uuid::Uuid;
 
-use crate::lab::{ADMIN, ANN, AUTHOR, Lab};
+use crate::lab::{ADMIN, ANN, AUTHOR, BOB, Lab};
 
 use super::{Table, why};
 
@@ -66,6 +66,18 @@ fn what_happened() {
     settle(&mut table, &mut lab);
     lab.wait(24 * 7);
     settle(&mut table, &mut lab);
+
+    let mut lab = Lab::started();
+    let (by, asked) = (AUTHOR, reason());
+    act(
+        &mut table,
+        &mut lab,
+        Input::RequestExpedite { by, reason: asked },
+    );
+    for by in [ANN, BOB] {
+        let yes = approve(&lab, by);
+        act(&mut table, &mut lab, yes);
+    }
 
     let mut lab = Lab::with_passed(3);
     let yes = approve(&lab, ANN);

@@ -49,6 +49,15 @@ fn why_a_rollout_is_where_it_is() {
         // Nothing may move it: what is shown is the state itself.
         lines(&mut table, &lab);
     }
+    let mut short = Lab::started();
+    let _asked = short
+        .act(Input::RequestExpedite {
+            by: AUTHOR,
+            reason: why(),
+        })
+        .unwrap();
+    lines(&mut table, &short);
+
     insta::assert_snapshot!(table.text());
 }
 

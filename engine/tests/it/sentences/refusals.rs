@@ -1,6 +1,6 @@
 use engine::decide::{Input, Refused};
 use engine::ids::{RequestId, RolloutId};
-use engine::policy::Percent;
+use engine::policy::{Percent, Preset};
 use engine::rollout::RolloutState;
 use engine::stage::{StageState, may_permit};
 use servicing::Sha256;
@@ -102,6 +102,28 @@ fn what_is_refused() {
     holds.settle();
     holds.wait(24 * 7);
     refuse("override what passes", holds.act(request_override(ADMIN)));
+
+    let request_expedite = |by| Input::RequestExpedite {
+        by,
+        reason: reason.clone(),
+    };
+    refuse(
+        "expedite, a viewer",
+        Lab::started().act(request_expedite(VIEWER)),
+    );
+    refuse("expedite a draft", Lab::new().act(request_expedite(AUTHOR)));
+    let mut twice = Lab::started();
+    let _first = twice.act(request_expedite(AUTHOR)).unwrap();
+    refuse("expedite twice", twice.act(request_expedite(AUTHOR)));
+    let mut short = Lab::of(Preset::Expedited, &[("Broad", 40)]);
+    short.submit();
+    for stage in &mut short.snapshot.stages {
+        stage.policy.approvals = 0;
+    }
+    refuse(
+        "expedite what is as short as can be",
+        short.act(request_expedite(AUTHOR)),
+    );
 
     let yes = |lab: &Lab, by| {
         let request = lab.open_request().unwrap();

@@ -74,7 +74,11 @@ async fn approve(
     let mut mistakes = Mistakes::none();
     // Of another hash other lines may have been seen: that one is refused below.
     if listed.request.is_open() && yes.hash == listed.request.hash {
-        for line in unheld(listed.request.frozen.gate.as_ref(), &yes.seen) {
+        for line in unheld(
+            &listed.request.ask,
+            listed.request.frozen.gate.as_ref(),
+            &yes.seen,
+        ) {
             if !line.ticked {
                 mistakes.add(line.word, "a tick: say that you have seen it");
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use engine::Snapshot;
-use engine::approval::{Ask, Review, review};
+use engine::approval::{Review, review};
 use engine::ids::RequestId;
 use engine::stage::Stage;
 use servicing::Sequence;
@@ -18,6 +18,7 @@ use crate::http::Failure;
 use crate::store::tracks::{self, Track};
 use crate::store::{self, people, requests, rollouts};
 use crate::views::{RequestLine, RolloutPage};
+use crate::web::parts::subject;
 
 /// There is none, or none that the caller may see.
 pub const NONE: OpError = OpError::NotFound {
@@ -59,11 +60,6 @@ impl Asked {
         })
     }
 
-    /// It asks that a gate pass which does not hold.
-    pub fn overrides(&self) -> bool {
-        matches!(self.line.ask, Ask::Override { .. })
-    }
-
     pub fn kb(&self) -> String {
         let kb = self.rollout.line.kb;
         kb.map_or_else(|| "an unknown update".to_owned(), |kb| kb.to_string())
@@ -71,15 +67,11 @@ impl Asked {
 
     /// For the title of the window.
     pub fn heading(&self) -> String {
-        let (ring, kb) = (&self.line.ring_name, self.kb());
-        if self.overrides() {
-            format!("Override the gate of {ring} for {kb}?")
-        } else {
-            format!("Open {ring} for {kb}?")
-        }
+        let what = subject(&self.line.ask, &self.line.ring_name);
+        format!("{what} for {}?", self.kb())
     }
 
-    /// The stage that would open, or whose gate would pass.
+    /// The stage that would open, whose gate would pass, or with which expediting begins.
     pub fn stage(&self) -> Option<&Stage> {
         let stages = &self.snapshot.stages;
         stages.iter().find(|s| s.id == self.line.stage)

@@ -1,7 +1,7 @@
 //! The panel in which people decide: what the reader's yes does, or why they may not give it.
 
 use engine::approval::{Ask, LONE_ADMIN_DELAY, VoidReason};
-use engine::gate::{GateReport, Verdict};
+use engine::gate::{Criterion, GateReport, Verdict};
 use engine::words;
 
 use super::asked::Asked;
@@ -38,10 +38,13 @@ pub struct Panel {
     pub no_means: &'static str,
 }
 
-/// Lines that do not hold, of the gate that is approved.
-pub fn unheld(gate: Option<&GateReport>, ticked: &[String]) -> Vec<Unheld> {
+/// Lines that do not hold, of the gate that is approved. Expediting lets no gate pass: of its lines only a halt or a brake is of
+/// weight.
+pub fn unheld(ask: &Ask, gate: Option<&GateReport>, ticked: &[String]) -> Vec<Unheld> {
+    let all = !matches!(ask, Ask::Expedite { .. });
     let lines = gate.into_iter().flat_map(|g| &g.criteria);
     lines
+        .filter(|line| all || line.criterion == Criterion::NotHalted)
         .filter_map(|line| {
             let verdict = match line.verdict {
                 Verdict::Pass | Verdict::Off => return None,
@@ -69,12 +72,14 @@ impl Panel {
             voters,
             more,
             choice: choice(asked, reader, frame),
-            unheld: unheld(request.frozen.gate.as_ref(), ticked),
+            unheld: unheld(&request.ask, request.frozen.gate.as_ref(), ticked),
             may_reject: reader.decides && review.void.is_none() && !review.expired,
-            no_means: if asked.overrides() {
-                "The gate stays closed until its criteria hold; the rollout goes on waiting."
-            } else {
-                "The rollout is paused until someone resumes it."
+            no_means: match request.ask {
+                Ask::Open => "The rollout is paused until someone resumes it.",
+                Ask::Override { .. } => {
+                    "The gate stays closed until its criteria hold; the rollout goes on waiting."
+                }
+                Ask::Expedite { .. } => "The rollout goes on as it is.",
             },
         }
     }
@@ -121,6 +126,7 @@ fn choice(asked: &Asked, reader: &Reader, frame: &Frame) -> Choice {
                 let does = match request.ask {
                     Ask::Open => format!("opens {ring}"),
                     Ask::Override { .. } => format!("lets the gate of {ring} pass"),
+                    Ask::Expedite { .. } => "expedites it at once".to_owned(),
                 };
                 Choice::Approve(match request.needed {
                     1 => format!("Your approval {does}."),

@@ -1,7 +1,8 @@
 //! What will happen if people say yes: how many devices, how fast, by which rules.
 
 use engine::approval::Ask;
-use engine::policy::{FailureLimit, Growth, Sample, StagePolicy};
+use engine::ids::StageId;
+use engine::policy::{FailureLimit, Growth, RestartPolicy, Sample, StagePolicy};
 use engine::remediation;
 use engine::words::{count, devices, limit, number};
 use servicing::Sequence;
@@ -15,11 +16,33 @@ pub struct Outlook {
     /// Devices that are offered it; the sentence goes on behind the number.
     pub targeted: Tally,
     pub sentence: String,
-    /// Opening a ring, or letting a gate pass that does not hold.
-    pub overridden: Option<Overridden>,
+    pub does: Does,
     /// All devices of the ring by class.
     pub classes: Vec<Class>,
     pub policy: Vec<(&'static str, String)>,
+}
+
+/// What a yes does.
+pub enum Does {
+    /// Opens a ring.
+    Opens,
+    /// Lets a gate pass that does not hold.
+    Overrides(Overridden),
+    /// Lets rings pass sooner.
+    Expedites {
+        /// Why.
+        reason: String,
+        /// Rings that it changes.
+        rings: Vec<Sooner>,
+    },
+}
+
+/// A ring before and after it is expedited.
+pub struct Sooner {
+    pub ring: String,
+    pub soak: String,
+    pub opening: String,
+    pub restart: String,
 }
 
 /// What an override does, said plainly.
@@ -47,31 +70,75 @@ impl Outlook {
         let n = now.copied().unwrap_or(request.frozen.targeted);
         let policy = &request.frozen.policy;
         let ring = isolated(&request.ring_name);
-        let overridden = match &request.ask {
-            Ask::Open => None,
-            Ask::Override { reason } => Some(Overridden {
+        let does = match &request.ask {
+            Ask::Open => Does::Opens,
+            Ask::Override { reason } => Does::Overrides(Overridden {
                 reason: reason.clone(),
                 then: after(page.stages.get(place.map_or(usize::MAX, |at| at + 1))),
             }),
+            Ask::Expedite { reason } => {
+                let policies = request.frozen.policies.iter();
+                let ring = |(id, policy): &(StageId, StagePolicy)| {
+                    let stage = page.stages.iter().find(|s| s.id == *id)?;
+                    Some(Sooner::new(&stage.ring_name, &stage.policy, policy))
+                };
+                Does::Expedites {
+                    reason: reason.clone(),
+                    rings: policies.filter_map(ring).collect(),
+                }
+            }
         };
         let what = sequence.map_or_else(|| "the update".to_owned(), |s| s.kb.to_string());
         let builds = sequence.map(builds).unwrap_or_default();
-        let sentence = match overridden {
-            None => format!(
+        let sentence = match does {
+            Does::Expedites { .. } => String::new(),
+            Does::Opens => format!(
                 "in {ring} {} offered {what}{builds}, {}.",
                 if n == 1 { "is" } else { "are" },
                 pace(policy, n)
             ),
-            Some(_) => {
+            Does::Overrides(_) => {
                 format!("in {ring} are judged by this gate. They go on with {what}{builds}.")
             }
         };
         Self {
             targeted: Tally::found(n, &terms("targeted")).said(devices(n)),
             sentence,
-            overridden,
+            does,
             classes: stage.map(|s| classes(s, &terms)).unwrap_or_default(),
             policy: rules(policy),
+        }
+    }
+}
+
+impl Outlook {
+    /// The policy that is shown does not stay.
+    pub fn is_expedite(&self) -> bool {
+        matches!(self.does, Does::Expedites { .. })
+    }
+}
+
+impl Sooner {
+    /// Once it is granted there is no before any more.
+    fn new(ring: &str, before: &StagePolicy, after: &StagePolicy) -> Self {
+        let change = |say: fn(&StagePolicy) -> String| {
+            let (before, after) = (say(before), say(after));
+            if before == after {
+                after
+            } else {
+                format!("{after}, not {before}")
+            }
+        };
+        Self {
+            ring: ring.to_owned(),
+            soak: change(|p| format!("{} h", p.soak_hours)),
+            opening: change(|p| match (p.approvals, p.minimum_age_days) {
+                (0, 0) => "nobody is asked".to_owned(),
+                (n, 0) => count(u64::from(n), "approval"),
+                (0, days) => format!("{days} d of age"),
+                (n, days) => format!("{} and {days} d of age", count(u64::from(n), "approval")),
+            }),
+            restart: change(|p| restart(p.restart)),
         }
     }
 }
@@ -182,14 +249,7 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
                 .percent_per_day
                 .map_or_else(none_set, |p| format!("{} of the ring", limit(p.0))),
         ),
-        (
-            "Restart",
-            match (policy.restart.deadline_hours, policy.restart.grace_hours) {
-                (None, _) => "people put it off as long as they like".to_owned(),
-                (Some(deadline), 0) => format!("within {deadline} h"),
-                (Some(deadline), grace) => format!("within {deadline} h, and {grace} h of grace"),
-            },
-        ),
+        ("Restart", restart(policy.restart)),
         ("After a failure", remediation::tries_word(policy.tries)),
         (
             "Window",
@@ -199,6 +259,14 @@ fn rules(policy: &StagePolicy) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+fn restart(policy: RestartPolicy) -> String {
+    match (policy.deadline_hours, policy.grace_hours) {
+        (None, _) => "people put it off as long as they like".to_owned(),
+        (Some(deadline), 0) => format!("within {deadline} h"),
+        (Some(deadline), grace) => format!("within {deadline} h, and {grace} h of grace"),
+    }
 }
 
 fn none_set() -> String {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::decision::{Choice, Panel};
 use super::differences::{Difference, differences};
-use super::outlook::Outlook;
+use super::outlook::{Does, Outlook};
 use super::voters::{Reader, Voter};
 use super::words::outcome;
 use crate::app::App;
@@ -23,7 +23,7 @@ use crate::http::{At, Failure};
 use crate::views::CodeLine;
 use crate::web::form::Mistakes;
 use crate::web::frame::{Frame, Nav, Shown, show};
-use crate::web::parts::{GateTable, State as Chip, Tally, When, isolated};
+use crate::web::parts::{GateTable, State as Chip, Tally, When, around, isolated};
 use crate::web::problem_page::html;
 use crate::web::step_up;
 
@@ -77,7 +77,8 @@ pub struct ApprovalPage {
     title: String,
     track: String,
     ring: String,
-    overrides: bool,
+    /// What stands before and after the name of the ring in what is asked.
+    around: (&'static str, &'static str),
     state: Chip,
     requested_by: String,
     requested_at: When,
@@ -185,7 +186,7 @@ impl ApprovalPage {
             title: rollout.line.title.clone().unwrap_or_default(),
             track: asked.track.name.clone(),
             ring: line.ring_name.clone(),
-            overrides: asked.overrides(),
+            around: around(&line.ask),
             mistakes,
             typed,
             frame,

@@ -302,6 +302,7 @@ impl Lab {
                     remedy: None,
                 }],
                 requests: Vec::new(),
+                expedited: None,
             },
             names: names(),
             track: Track {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::store::people::Account;
 use crate::views::RequestLine;
-use crate::web::parts::isolated;
+use crate::web::parts::{isolated, subject};
 
 /// Names of people.
 pub struct Names(BTreeMap<Uuid, String>);
@@ -35,13 +35,9 @@ impl Names {
     }
 }
 
-/// `Open Broad`, `Override the gate of Pilot`.
+/// `Open Broad`, whatever the ring is called.
 pub fn question(request: &RequestLine) -> String {
-    let ring = isolated(&request.ring_name);
-    match request.ask {
-        Ask::Open => format!("Open {ring}"),
-        Ask::Override { .. } => format!("Override the gate of {ring}"),
-    }
+    subject(&request.ask, &isolated(&request.ring_name))
 }
 
 /// What a yes brings about, in a line.
@@ -54,6 +50,10 @@ pub fn promise(request: &RequestLine) -> String {
         ),
         Ask::Override { reason } => format!(
             "Passes the gate of {ring} although it does not hold. Asked for because: {}",
+            ended(&isolated(reason))
+        ),
+        Ask::Expedite { reason } => format!(
+            "Lets {ring} and the rings after it soak and wait less. Asked for because: {}",
             ended(&isolated(reason))
         ),
     }
@@ -71,7 +71,11 @@ pub fn progress(request: &RequestLine) -> String {
 /// How a request ended, and what that meant; none while it is open.
 pub fn outcome(request: &RequestLine, names: &Names) -> Option<String> {
     let ring = isolated(&request.ring_name);
-    let overrides = matches!(request.ask, Ask::Override { .. });
+    let again = match request.ask {
+        Ask::Open => None,
+        Ask::Override { .. } => Some("An admin can ask again."),
+        Ask::Expedite { .. } => Some("It can be asked for again."),
+    };
     Some(match &request.state_detail {
         RequestState::Open => return None,
         RequestState::Approved => {
@@ -82,18 +86,22 @@ pub fn outcome(request: &RequestLine, names: &Names) -> Option<String> {
             } else {
                 ""
             };
-            let then = if overrides {
-                format!("The gate of {ring} passed by override.")
-            } else {
-                format!("{ring} opened.")
+            let then = match request.ask {
+                Ask::Open => format!("{ring} opened."),
+                Ask::Override { .. } => format!("The gate of {ring} passed by override."),
+                Ask::Expedite { .. } => "What was left of the rollout was expedited.".to_owned(),
             };
             format!("Approved by {}{how}. {then}", listed(&by))
         }
         RequestState::Rejected { by, reason } => {
-            let then = if overrides {
-                format!("The gate of {ring} stays closed until its criteria hold.")
-            } else {
-                "The rollout was paused; it asks again once someone resumes it.".to_owned()
+            let then = match request.ask {
+                Ask::Open => {
+                    "The rollout was paused; it asks again once someone resumes it.".to_owned()
+                }
+                Ask::Override { .. } => {
+                    format!("The gate of {ring} stays closed until its criteria hold.")
+                }
+                Ask::Expedite { .. } => "The rollout went on as it was.".to_owned(),
             };
             format!(
                 "Rejected by {}: {} {then}",
@@ -102,18 +110,14 @@ pub fn outcome(request: &RequestLine, names: &Names) -> Option<String> {
             )
         }
         RequestState::Void { reason } => {
-            let then = match after_void(*reason) {
-                _ if overrides && *reason != VoidReason::NotNeeded => "An admin can ask again.",
-                then => then,
+            let then = match (again, reason) {
+                (Some(again), reason) if *reason != VoidReason::NotNeeded => again,
+                _ => after_void(*reason),
             };
             format!("Void. {} {then}", reason.sentence())
         }
         RequestState::Expired => {
-            let then = if overrides {
-                "An admin can ask again."
-            } else {
-                "It is asked again while the gate holds."
-            };
+            let then = again.unwrap_or("It is asked again while the gate holds.");
             format!("Expired. Not enough people decided in seven days. {then}")
         }
     })
@@ -176,6 +180,7 @@ pub mod tests {
             ring_revision: 4,
             targeted: 1840,
             gate: None,
+            policies: Vec::new(),
             evidence: Evidence {
                 all: Counts {
                     started: 496,

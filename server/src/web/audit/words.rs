@@ -81,6 +81,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("soaking", "began a soak of"),
     ("inconclusive", "found a gate inconclusive for"),
     ("override_requested", "asked to override a gate of"),
+    ("expedite_requested", "asked to expedite"),
+    ("expedited", "expedited"),
     ("stage_passed", "passed a gate of"),
     ("stage_overridden", "passed a gate by an override for"),
     ("paused", "paused"),

@@ -177,6 +177,7 @@ fn request(n: u128) -> Listed {
                         verdict(Criterion::OobeFailures, Verdict::Off),
                     ],
                 }),
+                policies: Vec::new(),
                 evidence: Evidence::default(),
             },
             hash: Sha256::of(b""),

@@ -47,6 +47,10 @@ fn asked(world: &World, listed: &Listed, frame: &Frame) -> Due {
             "overrides the gate of",
             format!("Lets it pass although its gate did not: {reason}"),
         ),
+        Ask::Expedite { reason } => (
+            "expedites, from",
+            format!("Rings that have not passed soak and wait less: {reason}"),
+        ),
     };
     Due {
         link: Link::new(

@@ -11,6 +11,7 @@ mod limit;
 mod rail;
 mod read_back;
 mod state;
+mod subject;
 mod tally;
 mod when;
 
@@ -25,6 +26,7 @@ pub use hold::HoldRow;
 pub use limit::{Limit, LimitPicture};
 pub use rail::{StageRail, Stop};
 pub use state::{Icon, State, Tone};
+pub use subject::{around, subject};
 pub use tally::{Tally, device_list, term};
 pub use when::When;
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use engine::Input;
 use engine::ids::{PersonId, RolloutId};
+use engine::policy::{EXPEDITED_RESTART, EXPEDITED_SOAK_HOURS};
 use engine::words::devices;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -36,6 +37,10 @@ pub fn router() -> Router<App> {
             get(ask_override).post(request_override),
         )
         .route(
+            "/rollouts/{id}/request-expedite",
+            get(ask_expedite).post(request_expedite),
+        )
+        .route(
             "/rollouts/{id}/roll-back",
             get(ask_roll_back).post(roll_back),
         )
@@ -55,6 +60,7 @@ enum Action {
     Cancel,
     ClearHalt,
     Override,
+    Expedite,
     RollBack,
     StopRollback,
 }
@@ -76,6 +82,7 @@ impl Action {
             Self::Cancel => "cancel",
             Self::ClearHalt => "clear-halt",
             Self::Override => "request-override",
+            Self::Expedite => "request-expedite",
             Self::RollBack => "roll-back",
             Self::StopRollback => "stop-roll-back",
         }
@@ -91,6 +98,7 @@ impl Action {
             Self::Cancel => ("Cancel", "Cancel 1 rollout"),
             Self::ClearHalt => ("Clear the halt of", "Clear the halt"),
             Self::Override => ("Ask to override the gate of", "Ask for an override"),
+            Self::Expedite => ("Ask to expedite", "Ask to expedite 1 rollout"),
             Self::RollBack => ("Remove", "Remove it"),
             Self::StopRollback => ("Stop removing", "Stop"),
         }
@@ -136,6 +144,22 @@ impl Action {
                     .to_owned(),
                 "The ring is marked as passed by override for ever after.".to_owned(),
             ],
+            Self::Expedite => {
+                let restart = EXPEDITED_RESTART;
+                vec![
+                    format!(
+                        "Once two more people approve it, rings that have not passed soak {EXPEDITED_SOAK_HOURS} h of working days at most, open \
+                         without a further approval and whatever the age of the update."
+                    ),
+                    format!(
+                        "People can put the restart off for {} h from when their device is offered it, and have {} h more.",
+                        restart.deadline_hours.unwrap_or_default(),
+                        restart.grace_hours
+                    ),
+                    "What halts and brakes it stays, and so do generations, limits, windows, samples and the failures that a gate bears."
+                        .to_owned(),
+                ]
+            }
             Self::RollBack => vec![
                 format!(
                     "{} on which it succeeded, as far as they still have it, are ordered to remove the package.",
@@ -173,6 +197,7 @@ impl Action {
             Self::Cancel => Input::Cancel { by, reason },
             Self::ClearHalt => Input::ClearHalt { by, reason },
             Self::Override => Input::RequestOverride { by, reason },
+            Self::Expedite => Input::RequestExpedite { by, reason },
         };
         let _decided = app.control.apply(id, input).await?;
         Ok(())
@@ -403,6 +428,19 @@ async fn request_override(
     Form(typed): Form<Typed>,
 ) -> Shown {
     act(&app, caller, id, Action::Override, typed).await
+}
+
+async fn ask_expedite(State(app): State<App>, caller: Operator, At(id): At<Uuid>) -> Shown {
+    ask(&app, caller, id, Action::Expedite).await
+}
+
+async fn request_expedite(
+    State(app): State<App>,
+    caller: Operator,
+    At(id): At<Uuid>,
+    Form(typed): Form<Typed>,
+) -> Shown {
+    act(&app, caller, id, Action::Expedite, typed).await
 }
 
 async fn ask_roll_back(State(app): State<App>, caller: Admin, At(id): At<Uuid>) -> Shown {

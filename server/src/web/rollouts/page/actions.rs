@@ -51,6 +51,7 @@ enum What {
     Cancel,
     ClearHalt,
     Override,
+    Expedite,
     Withdraw,
     RollBack,
     StopRollback,
@@ -64,7 +65,13 @@ impl What {
             RolloutState::Scheduled { .. } | RolloutState::Completed { .. } => {
                 vec![Self::Halt, Self::Cancel]
             }
-            RolloutState::Active => vec![Self::Pause, Self::Halt, Self::Override, Self::Cancel],
+            RolloutState::Active => vec![
+                Self::Pause,
+                Self::Halt,
+                Self::Expedite,
+                Self::Override,
+                Self::Cancel,
+            ],
             RolloutState::Paused { .. } => vec![Self::Resume, Self::Halt, Self::Cancel],
             RolloutState::Halted { .. } => vec![Self::ClearHalt, Self::Cancel],
             RolloutState::Cancelled { .. } | RolloutState::Withdrawn { .. } if removing => {
@@ -90,6 +97,7 @@ impl What {
             Self::Cancel => "Cancel the rollout…",
             Self::ClearHalt => "Clear the halt…",
             Self::Override => "Override the gate…",
+            Self::Expedite => "Expedite…",
             Self::Withdraw => "Withdraw the KB on all tracks…",
             Self::RollBack => "Remove it again…",
             Self::StopRollback => "Stop removing it…",
@@ -105,6 +113,7 @@ impl What {
             Self::Cancel => "cancel",
             Self::ClearHalt => "clear-halt",
             Self::Override => "request-override",
+            Self::Expedite => "request-expedite",
             Self::Withdraw => "withdraw",
             Self::RollBack => "roll-back",
             Self::StopRollback => "stop-roll-back",
@@ -120,7 +129,10 @@ impl What {
     }
 
     const fn is_rare(self) -> bool {
-        matches!(self, Self::Override | Self::Cancel | Self::Withdraw)
+        matches!(
+            self,
+            Self::Override | Self::Expedite | Self::Cancel | Self::Withdraw
+        )
     }
 
     /// Why not; none where it can be done.
@@ -138,6 +150,7 @@ impl What {
             Self::Cancel => Input::Cancel { by, reason },
             Self::ClearHalt => Input::ClearHalt { by, reason },
             Self::Override => Input::RequestOverride { by, reason },
+            Self::Expedite => Input::RequestExpedite { by, reason },
             Self::Withdraw => {
                 let everywhere = caller.tracks_with::<kinds::Admin>().is_none();
                 return (!everywhere).then(|| needs(kinds::Admin::NAME, "on all tracks"));
@@ -174,6 +187,7 @@ impl Actions {
                 word: match request.ask {
                     Ask::Open => "Review request",
                     Ask::Override { .. } => "Review override",
+                    Ask::Expedite { .. } => "Review expediting",
                 },
                 href: format!("/approvals/{}", request.id),
                 kind: if actions.first.is_empty() {

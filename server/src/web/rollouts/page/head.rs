@@ -42,6 +42,8 @@ pub struct Head {
     pub more_reasons: usize,
     /// `Standard policy`.
     pub preset: &'static str,
+    /// Where people agreed that what was left of it soaks and waits less.
+    pub expedited: Option<String>,
     /// Who wrote it.
     pub author: String,
     /// Address of the sequence.
@@ -94,6 +96,7 @@ impl Head {
             reasons,
             more_reasons,
             preset: preset_word(line.preset),
+            expedited: read.page.expedited.map(|id| format!("/approvals/{id}")),
             author: read.name(line.author),
             sequence: format!("/sequences/{}", line.sequence),
             actions: Actions::new(read, caller),

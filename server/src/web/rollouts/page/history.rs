@@ -1,13 +1,13 @@
 //! What happened last: decisions, devices that moved, and requests.
 
-use engine::approval::{Ask, RequestState};
+use engine::approval::RequestState;
 use engine::ids::PersonId;
 use engine::words::ended;
 
 use super::Read;
 use crate::views::RequestLine;
 use crate::web::frame::Frame;
-use crate::web::parts::{Icon, Link, State as Chip, Tone, When};
+use crate::web::parts::{Icon, Link, State as Chip, Tone, When, subject};
 
 /// The lists.
 pub struct History {
@@ -147,10 +147,7 @@ impl Request {
             RequestState::Void { reason } => reason.sentence().to_owned(),
             RequestState::Expired => "Nobody decided in seven days.".to_owned(),
         };
-        let what = match &request.ask {
-            Ask::Open => format!("Open {}", request.ring_name),
-            Ask::Override { .. } => format!("Override the gate of {}", request.ring_name),
-        };
+        let what = subject(&request.ask, &request.ring_name);
         Self {
             link: Link::new(what, format!("/approvals/{}", request.id)),
             state: Chip::of_request(&request.state_detail),

@@ -41,6 +41,7 @@ fn an_open_request_is_what_is_asked() {
         ring_revision: 1,
         targeted: stage.targeted,
         gate: None,
+        policies: Vec::new(),
         evidence: Evidence::default(),
     };
     let request = Request {

@@ -191,6 +191,7 @@ pub fn page_of(
         baselines: rollout.halt.clone(),
         codes: Vec::new(),
         requests: Vec::new(),
+        expedited: None,
     }
 }
 
