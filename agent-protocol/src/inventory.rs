@@ -1,5 +1,7 @@
 //! What a device is and what it really has.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,6 +52,10 @@ pub struct Inventory {
     /// Minutes east of UTC, for windows in the device's local time.
     #[serde(default)]
     pub utc_offset_minutes: i32,
+    /// What else is known of it by name, at most 16: names of lower-case letters, digits and `_`, values of at most 100
+    /// characters. Such as `edr`, `vpn` or `storage_driver`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// What servicing reports as installed.
     pub ledger: Vec<LedgerEntry>,
 }

@@ -34,6 +34,7 @@ pub fn of(reading: &Reading) -> Inventory {
         update_authority: facts.update_authority.to_string(),
         tags: facts.tags.clone(),
         utc_offset_minutes: facts.utc_offset_minutes,
+        attributes: facts.attributes.clone(),
         ledger: ledger
             .0
             .iter()

@@ -206,3 +206,25 @@ fn wrong_input_names_the_field() {
         "population.tags[0].with_models",
     );
 }
+
+#[test]
+fn devices_have_the_attributes_of_their_scenario_and_wrong_ones_are_named() {
+    let with = |name: &str, share: f64| {
+        format!(
+            "{CALM}\n[[population.attributes]]\nname = \"{name}\"\nvalue = \"Contoso 7.2\"\nshare = {share}\n"
+        )
+    };
+    let scenario = Scenario::parse(&with("edr", 0.25)).unwrap();
+    let has = (0..1000).filter(|index| {
+        let device = Profile::of(&scenario.population, 3, *index, 1000, start());
+        device.facts.attributes.get("edr").map(String::as_str) == Some("Contoso 7.2")
+    });
+    assert!((200..300).contains(&has.count()));
+    for (text, field) in [
+        (with("EDR", 0.5), "population.attributes[0].name"),
+        (with("edr", 1.5), "population.attributes[0].share"),
+    ] {
+        let error = Scenario::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}

@@ -7,9 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use ed25519_dalek::VerifyingKey;
+use engine::evidence::CohortKind;
+use engine::ids::TrackId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use servicing::key_id;
+use servicing::{is_attribute_name, key_id};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -113,6 +115,55 @@ pub async fn add_track(
     .await?;
     tx.commit().await?;
     Ok(track)
+}
+
+/// Sets the attributes whose values are cohorts of the track's rollouts that start from now on, in their order. Rollouts that go on
+/// keep theirs.
+///
+/// # Errors
+/// [`OpError::Invalid`], [`OpError::NotFound`].
+pub async fn set_cohort_attributes(
+    pool: &PgPool,
+    track: Uuid,
+    names: &[String],
+    by: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), OpError> {
+    let most = CohortKind::ATTRIBUTES.len();
+    if names.len() > most {
+        return Err(OpError::field(
+            "attributes",
+            format!("at most {most} attributes"),
+        ));
+    }
+    for (place, name) in names.iter().enumerate() {
+        let expected = if !is_attribute_name(name) {
+            "1 to 32 lower-case letters, digits and _, a letter first, such as edr"
+        } else if names[..place].contains(name) {
+            "an attribute that is not named twice"
+        } else {
+            continue;
+        };
+        return Err(OpError::field(format!("attributes[{place}]"), expected));
+    }
+    let mut tx = pool.begin().await?;
+    // As whoever starts a rollout: it takes all of the old ones or all of the new ones.
+    if tracks::lock(&mut tx, TrackId(track)).await?.is_none() {
+        return Err(OpError::NotFound { what: "track" });
+    }
+    let before = tracks::cohort_attributes(&mut tx, track).await?;
+    tracks::set_cohort_attributes(&mut tx, track, names).await?;
+    record(
+        &mut tx,
+        now,
+        by,
+        "track_cohorts_set",
+        format!("track:{track}"),
+        json!({ "attributes": names, "before": before }),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// A publisher's public key as people hand it over: Ed25519, 32 bytes, base64url without padding.

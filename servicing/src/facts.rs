@@ -1,5 +1,7 @@
 //! What a device says about itself. What it has installed is the `ledger`; what follows is left to `plan`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Architecture, Build, Edition, Family, Product, Series};
@@ -86,6 +88,29 @@ pub struct Facts {
     /// Minutes east of UTC, for windows in local time.
     #[serde(default)]
     pub utc_offset_minutes: i32,
+    /// What else is known of it by name, such as its EDR, its VPN client or the version of its storage driver.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Most attributes of a device.
+pub const MOST_ATTRIBUTES: usize = 16;
+
+/// Whether an attribute can be called so: `edr`, `storage_driver`.
+#[must_use]
+pub fn is_attribute_name(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Whether an attribute can have this value.
+#[must_use]
+pub fn is_attribute_value(value: &str) -> bool {
+    let length = value.chars().count();
+    (1..=100).contains(&length) && value.trim() == value && !value.chars().any(char::is_control)
 }
 
 impl Facts {
@@ -115,6 +140,7 @@ impl Facts {
             update_authority: UpdateAuthority::Ringfence,
             tags: Vec::new(),
             utc_offset_minutes: 0,
+            attributes: BTreeMap::new(),
         }
     }
 

@@ -26,7 +26,10 @@ mod values;
 
 pub use class::{LedgerClass, classify};
 pub use error_code::{ErrorClass, ErrorCode, RetryWhen, error_code, error_codes};
-pub use facts::{Facts, Platform, StoreHealth, UpdateAuthority};
+pub use facts::{
+    Facts, MOST_ATTRIBUTES, Platform, StoreHealth, UpdateAuthority, is_attribute_name,
+    is_attribute_value,
+};
 pub use known::{BuildKind, KnownBuild, KnownSequence, Withdrawal, known_builds, known_sequences};
 pub use ledger::{Ledger, LedgerEntry, PackageState};
 pub use manifest::{Manifest, ManifestError, SignedManifest, key_id};

@@ -29,6 +29,7 @@ pub fn inventory(serial: &str, tags: &[&str]) -> Inventory {
         update_authority: "ringfence".into(),
         tags: tags.iter().map(|t| (*t).to_owned()).collect(),
         utc_offset_minutes: 60,
+        attributes: std::collections::BTreeMap::new(),
         ledger: Vec::new(),
     }
 }

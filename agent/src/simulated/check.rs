@@ -1,5 +1,7 @@
 //! Values of a scenario that parse and make no sense.
 
+use servicing::{is_attribute_name, is_attribute_value};
+
 use super::scenario::{Delay, Fault, Harm, Scenario, ScenarioError};
 
 pub(super) fn check(scenario: &Scenario) -> Result<(), ScenarioError> {
@@ -42,6 +44,12 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), ScenarioError> {
             &format!("population.tags[{index}].with_models"),
             &tag.with_models,
         )?;
+    }
+    for (index, attribute) in population.attributes.iter().enumerate() {
+        let at = |field: &str| format!("population.attributes[{index}].{field}");
+        share(&at("share"), attribute.share)?;
+        named(&at("name"), is_attribute_name(&attribute.name))?;
+        named(&at("value"), is_attribute_value(&attribute.value))?;
     }
     models(scenario)?;
     for (index, fault) in scenario.faults.iter().enumerate() {
@@ -159,6 +167,17 @@ fn not_negative(field: &str, value: f64) -> Result<(), ScenarioError> {
         Ok(())
     } else {
         invalid(field, "a number not below 0")
+    }
+}
+
+fn named(field: &str, holds: bool) -> Result<(), ScenarioError> {
+    if holds {
+        Ok(())
+    } else {
+        invalid(
+            field,
+            "a name such as edr, and a value of 1 to 100 characters",
+        )
     }
 }
 

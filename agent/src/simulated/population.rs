@@ -1,5 +1,7 @@
 //! Who is in the fleet: one device by its number.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use servicing::{
@@ -72,6 +74,7 @@ impl Profile {
             update_authority: UpdateAuthority::Ringfence,
             tags: tag.map(|tag| tag.tag.clone()).into_iter().collect(),
             utc_offset_minutes: offsets[index as usize % offsets.len()],
+            attributes: attributes_of(population, seed, index),
         };
         let ledger = Ledger(vec![LedgerEntry {
             identity: rollup_identity(facts.architecture, build.ubr),
@@ -94,6 +97,17 @@ impl Profile {
             ledger,
         }
     }
+}
+
+fn attributes_of(population: &Population, seed: u64, index: u32) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    for (place, of) in (0..).zip(&population.attributes) {
+        let takes = dice(seed, index, "attribute", place).random_bool(of.share);
+        if takes && !attributes.contains_key(&of.name) {
+            attributes.insert(of.name.clone(), of.value.clone());
+        }
+    }
+    attributes
 }
 
 /// The tag of a device, and its place among the devices that have it.

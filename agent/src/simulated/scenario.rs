@@ -84,8 +84,23 @@ pub struct Population {
     /// Tags by host number: the first devices get the first tag, and so on; the rest none.
     #[serde(default)]
     pub tags: Vec<TagShare>,
+    /// Attributes, such as their EDR.
+    #[serde(default)]
+    pub attributes: Vec<AttributeShare>,
     /// Models.
     pub models: Vec<Model>,
+}
+
+/// A value of an attribute. A device has the first of a name whose share takes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeShare {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+    /// Share of the devices that none before has taken.
+    pub share: f64,
 }
 
 /// One build.

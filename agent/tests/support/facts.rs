@@ -21,6 +21,7 @@ pub fn facts(inventory: &Inventory) -> Facts {
         update_authority: inventory.update_authority.parse().unwrap(),
         tags: inventory.tags.clone(),
         utc_offset_minutes: inventory.utc_offset_minutes,
+        attributes: inventory.attributes.clone(),
     }
 }
 

@@ -61,6 +61,7 @@ fn kinds() -> Vec<(Facts, Ledger)> {
                 free_disk_bytes: 96 << 30,
                 tags: vec![format!("site-{}", k % 6)],
                 utc_offset_minutes: 60,
+                attributes: std::collections::BTreeMap::new(),
                 ..Facts::of_platform(
                     Product::Client,
                     build,

@@ -25,6 +25,33 @@ pub enum CohortKind {
     Build,
     /// Edition. Watched and shown; takes no weight of the halt test.
     Edition,
+    /// The first attribute that people of the track had judged when the rollout started.
+    Attribute1,
+    /// The second.
+    Attribute2,
+    /// The third.
+    Attribute3,
+    /// The fourth.
+    Attribute4,
+}
+
+impl CohortKind {
+    /// Kinds that people add, in their order.
+    pub const ATTRIBUTES: [Self; 4] = [
+        Self::Attribute1,
+        Self::Attribute2,
+        Self::Attribute3,
+        Self::Attribute4,
+    ];
+
+    /// People added it.
+    #[must_use]
+    pub const fn is_attribute(self) -> bool {
+        matches!(
+            self,
+            Self::Attribute1 | Self::Attribute2 | Self::Attribute3 | Self::Attribute4
+        )
+    }
 }
 
 /// What is counted, in devices, never in events. Each device counts at most once in each field.

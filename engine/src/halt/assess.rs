@@ -63,7 +63,7 @@ pub fn assess(evidence: &Evidence, cleared: &[HaltCause], policy: &HaltPolicy) -
     let brakes = |stream, failures| {
         let p = policy.baseline(stream, CohortId::ALL, None);
         let log_e = log_e_value(failures, all.started, p);
-        reaches(log_e, weight(stream, None, 1), BRAKE_ALL)
+        reaches(log_e, weight(stream, None, 1, 0), BRAKE_ALL)
     };
     Assessment {
         halt: halt.map(|(_, cause)| cause),
@@ -116,7 +116,7 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
             failures,
             started: all.started,
         };
-        look(log_e, weight(stream, None, 1), &cause);
+        look(log_e, weight(stream, None, 1, 0), &cause);
     }
     // Silence of one cohort has no control of its own: it is judged on all devices only.
     let silence = || HaltCause {
@@ -128,7 +128,7 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
     };
     look(
         log_silence_e_value(&evidence.silences),
-        weight(Stream::Silence, None, 1),
+        weight(Stream::Silence, None, 1, 0),
         &silence,
     );
     let tried = all.relapsed + all.recovered;
@@ -142,9 +142,10 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
     let p = policy.baseline(Stream::Relapse, CohortId::ALL, None);
     look(
         log_e_value(all.relapsed, tried, p),
-        weight(Stream::Relapse, None, 1),
+        weight(Stream::Relapse, None, 1, 0),
         &relapse,
     );
+    let added = added_kinds(evidence);
     for (id, cohort) in &evidence.cohorts {
         let counts = &cohort.counts;
         let values = values_of(evidence, cohort.kind);
@@ -164,7 +165,8 @@ fn strengths(evidence: &Evidence, policy: &HaltPolicy) -> Vec<(f64, HaltCause)> 
                 failures,
                 started: counts.started,
             };
-            look(log_e, weight(stream, Some(cohort.kind), values), &cause);
+            let weight = weight(stream, Some(cohort.kind), values, added);
+            look(log_e, weight, &cause);
         }
     }
     found
@@ -177,6 +179,13 @@ pub(super) fn values_of(evidence: &Evidence, kind: CohortKind) -> usize {
         .values()
         .filter(|cohort| cohort.kind == kind)
         .count()
+}
+
+/// How many kinds of cohorts people added.
+pub(super) fn added_kinds(evidence: &Evidence) -> usize {
+    let kinds = evidence.cohorts.values().map(|cohort| cohort.kind);
+    let added: BTreeSet<CohortKind> = kinds.filter(|kind| kind.is_attribute()).collect();
+    added.len()
 }
 
 /// Updated devices that went silent while there was a control to compare with.

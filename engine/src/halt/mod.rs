@@ -164,6 +164,9 @@ impl HaltPolicy {
     }
 }
 
+/// Weight of a kind of cohorts that people add: as much as an architecture or a build has.
+const ADDED_KIND: f64 = 0.05;
+
 /// Under a good update a repair that worked helps more devices than not.
 const P_RELAPSE: f64 = 0.49;
 
@@ -175,8 +178,16 @@ pub(crate) const ALL_DEVICES: &str = "all devices";
 /// Overdue never halts, so its weight is no part of that sum: it brakes at the same level as a failure. Silence is judged
 /// over all devices alone, because a cohort has no control of its own: it spends its whole share there. So are relapses, of which there
 /// are few; they have a share of their own beyond the sum, because they are no statement about all devices that started.
+///
+/// Each kind that people added takes its weight out of that of models, of which there are the most values: `added` is how many
+/// there are.
 #[must_use]
-pub fn weight(stream: Stream, kind: Option<CohortKind>, values_of_kind: usize) -> f64 {
+pub fn weight(
+    stream: Stream,
+    kind: Option<CohortKind>,
+    values_of_kind: usize,
+    added: usize,
+) -> f64 {
     let stream = match (stream, kind) {
         (Stream::Failure | Stream::Overdue, _) => 0.5,
         (Stream::Severe, _) => 0.25,
@@ -185,10 +196,19 @@ pub fn weight(stream: Stream, kind: Option<CohortKind>, values_of_kind: usize) -
     };
     let group = match kind {
         None => return 0.3 * stream,
-        Some(CohortKind::Model) => 0.4,
+        Some(CohortKind::Model) => {
+            let added = u32::try_from(added).unwrap_or(u32::MAX);
+            0.4 - ADDED_KIND * f64::from(added)
+        }
         Some(CohortKind::Bios) => 0.2,
         Some(CohortKind::Architecture | CohortKind::Build) => 0.05,
         Some(CohortKind::Edition) => 0.0,
+        Some(
+            CohortKind::Attribute1
+            | CohortKind::Attribute2
+            | CohortKind::Attribute3
+            | CohortKind::Attribute4,
+        ) => ADDED_KIND,
     };
     let values = u32::try_from(values_of_kind.max(1)).unwrap_or(u32::MAX);
     group / f64::from(values) * stream

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::assess::{BRAKE_ALL, BRAKE_COHORT, BRAKE_COHORT_BASELINE, treated_silences, values_of};
+use super::assess::{
+    BRAKE_ALL, BRAKE_COHORT, BRAKE_COHORT_BASELINE, added_kinds, treated_silences, values_of,
+};
 use super::e_value::{fewest_failures, halt_boundary, reaches};
 use super::{ALL_DEVICES, HaltPolicy, Stream, log_silence_e_value, weight};
 use crate::evidence::{CohortKind, Evidence, Silence};
@@ -38,7 +40,7 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
     let ring = |stream, failures, brakes: bool, halts: bool| {
         let (p, w) = (
             policy.baseline(stream, CohortId::ALL, None),
-            weight(stream, None, 1),
+            weight(stream, None, 1, 0),
         );
         let at = |level| fewest_failures(all.started, p, w, level);
         Watch {
@@ -63,13 +65,14 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
     let tried = all.relapsed + all.recovered;
     if tried > 0 {
         let p = policy.baseline(Stream::Relapse, CohortId::ALL, None);
-        let w = weight(Stream::Relapse, None, 1);
+        let w = weight(Stream::Relapse, None, 1, 0);
         watches.push(Watch {
             started: tried,
             halts_at: fewest_failures(tried, p, w, 1.0 / policy.alpha),
             ..ring(Stream::Relapse, all.relapsed, false, false)
         });
     }
+    let added = added_kinds(evidence);
     for (id, cohort) in &evidence.cohorts {
         let counts = &cohort.counts;
         if counts.started == 0 || cohort.kind == CohortKind::Edition {
@@ -81,7 +84,7 @@ pub fn watches(evidence: &Evidence, policy: &HaltPolicy) -> Vec<Watch> {
             (Stream::Severe, counts.severe),
         ] {
             let p = policy.baseline(stream, *id, Some(cohort.kind));
-            let w = weight(stream, Some(cohort.kind), values);
+            let w = weight(stream, Some(cohort.kind), values, added);
             let brakes_at =
                 fewest_failures(counts.started, BRAKE_COHORT_BASELINE, 1.0, BRAKE_COHORT);
             watches.push(Watch {
@@ -118,7 +121,7 @@ const POINTS: u64 = 150;
 #[must_use]
 pub fn boundary(started: u64, policy: &HaltPolicy) -> Boundary {
     let p = policy.baseline(Stream::Failure, CohortId::ALL, None);
-    let w = weight(Stream::Failure, None, 1);
+    let w = weight(Stream::Failure, None, 1, 0);
     let line = |level: f64| {
         let most = fewest_failures(started, p, w, level).unwrap_or(0);
         let step = usize::try_from(most.div_ceil(POINTS).max(1)).unwrap_or(usize::MAX);
@@ -143,7 +146,7 @@ fn silence_halts_at(evidence: &Evidence, policy: &HaltPolicy) -> Option<u64> {
         .silences
         .iter()
         .rfind(|s| s.at_risk_treated > 0 && s.at_risk_control > 0)?;
-    let weight = weight(Stream::Silence, None, 1);
+    let weight = weight(Stream::Silence, None, 1, 0);
     let mut silences = evidence.silences.clone();
     (treated_silences(evidence)..)
         .take(usize::try_from(SILENCES_AHEAD).unwrap_or(0))

@@ -130,6 +130,31 @@ impl<'a> Reader<'a> {
         if !self.take(":") {
             return Err(QueryError::new(self.at, "a colon"));
         }
+        self.text()
+    }
+
+    /// `:name=value` or `:name="a value with blanks"`, whose name `is_name` takes.
+    ///
+    /// # Errors
+    /// What is missing or too much.
+    pub fn named(
+        &mut self,
+        is_name: fn(&str) -> bool,
+        expected: &str,
+    ) -> Result<(String, String), QueryError> {
+        if !self.take(":") {
+            return Err(QueryError::new(self.at, "a colon"));
+        }
+        let at = self.at;
+        let name = self.take_while(|c| c.is_alphanumeric() || c == '_');
+        if !is_name(name) || !self.take("=") {
+            return Err(QueryError::new(at, expected));
+        }
+        Ok((name.to_owned(), self.text()?.0))
+    }
+
+    /// `value` or `"a value with blanks"`, and where it stands.
+    fn text(&mut self) -> Result<(String, usize), QueryError> {
         let at = self.at;
         let value = if self.take("\"") {
             let quoted = self.take_while(|c| c != '"');

@@ -5,6 +5,7 @@
 //! | `tag:pilot` | with that tag |
 //! | `model:"Latitude 5*"`, `manufacturer:dell*`, `bios:1.2*`, `edition:enterprise`, `host:LAB-*` | whose text matches, in any case, `*` for anything |
 //! | `arch:x64`, `product:client` | of that architecture or product |
+//! | `attribute:edr="Contoso*"` | that report that attribute with a text that matches |
 //! | `build<26100.8117`, also `<=`, `>`, `>=`, `=` | of that family on such a build |
 //! | `-term` | for which the term does not hold |
 
@@ -13,7 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use servicing::{Architecture, Build, Facts, Product};
+use servicing::{Architecture, Build, Facts, Product, is_attribute_name};
 
 use super::grammar::{QueryError, Reader, Term, terms};
 use super::pattern::Pattern;
@@ -42,6 +43,8 @@ pub struct Query {
 pub enum Test {
     /// A text matches.
     Text(Field, Pattern),
+    /// An attribute by its name matches.
+    Attribute(String, Pattern),
     /// It is of this architecture.
     Arch(Architecture),
     /// It is of this product.
@@ -120,6 +123,15 @@ impl Test {
             "arch" => return Some(rest.parsed().map(Self::Arch)),
             "product" => return Some(rest.parsed().map(Self::Product)),
             "build" => return Some(build(rest)),
+            "attribute" => {
+                let named = rest.named(
+                    is_attribute_name,
+                    "an attribute, such as attribute:edr=Contoso*",
+                );
+                return Some(
+                    named.map(|(name, value)| Self::Attribute(name, Pattern::new(&value))),
+                );
+            }
             _ => return None,
         };
         let value = rest.value();
@@ -139,6 +151,10 @@ impl Test {
                 Field::Edition => pattern.matches(facts.edition.as_str()),
                 Field::Host => pattern.matches(subject.host_name),
             },
+            Self::Attribute(name, pattern) => facts
+                .attributes
+                .get(name)
+                .is_some_and(|value| pattern.matches(value)),
             Self::Arch(arch) => facts.architecture == *arch,
             Self::Product(product) => facts.product == *product,
             // UBRs of another family say nothing: such a device is neither below nor above.

@@ -22,6 +22,7 @@ fn facts() -> Facts {
         update_authority: UpdateAuthority::Ringfence,
         tags: vec!["Pilot".to_owned(), "finance".to_owned()],
         utc_offset_minutes: 60,
+        attributes: BTreeMap::new(),
     }
 }
 

@@ -168,20 +168,73 @@ fn the_weights_of_all_that_can_halt_sum_to_at_most_one() {
         (CohortKind::Build, 3),
         (CohortKind::Edition, 4),
     ];
-    let of = |stream| {
+    let more = CohortKind::ATTRIBUTES.map(|kind| (kind, 7));
+    let of = |stream, kinds: &[(CohortKind, usize)], added| {
         let cohorts: f64 = kinds
             .iter()
             .map(|(kind, values)| {
-                weight(stream, Some(*kind), *values) * f64::from(u32::try_from(*values).unwrap())
+                let values_as_f64 = f64::from(u32::try_from(*values).unwrap());
+                weight(stream, Some(*kind), *values, added) * values_as_f64
             })
             .sum();
-        weight(stream, None, 1) + cohorts
+        weight(stream, None, 1, added) + cohorts
     };
-    let sum = of(Stream::Failure) + of(Stream::Severe) + of(Stream::Silence);
-    assert!(sum <= 1.0 + 1e-12, "{sum}");
+    for added in 0..=4 {
+        let kinds = [&kinds[..], &more[..added]].concat();
+        let of = |stream| of(stream, &kinds, added);
+        let sum = of(Stream::Failure) + of(Stream::Severe) + of(Stream::Silence);
+        assert!(sum <= 1.0 + 1e-12, "{added}: {sum}");
+        assert!(
+            sum > 0.99,
+            "what is not spent makes halts later than they could be: {added}: {sum}"
+        );
+    }
+}
+
+#[test]
+fn an_update_that_breaks_one_edr_is_halted_by_the_cohort_of_that_edr_and_late_without() {
+    // One device in twenty-five has it, spread over all models; every one of them fails.
+    let harmed = |judged: bool| {
+        (1..40_u64)
+            .find(|bad| {
+                let started = bad * 25;
+                let mut cohorts: Vec<(CohortKind, &str, Counts)> = Vec::new();
+                for model in ["A", "B", "C", "D", "E"] {
+                    cohorts.push((
+                        CohortKind::Model,
+                        model,
+                        counts(started / 5, bad.div_ceil(5)),
+                    ));
+                }
+                if judged {
+                    cohorts.push((CohortKind::Attribute1, "edr Contoso", counts(*bad, *bad)));
+                    cohorts.push((
+                        CohortKind::Attribute1,
+                        "edr Fabrikam",
+                        counts(started - bad, 0),
+                    ));
+                }
+                let seen = evidence(counts(started, *bad), &cohorts);
+                let assessment = assess(&seen, &[], &HaltPolicy::default());
+                assert!(
+                    !judged
+                        || assessment
+                            .halt
+                            .as_ref()
+                            .is_none_or(|c| c.name == "edr Contoso"),
+                    "{:?}",
+                    assessment.halt
+                );
+                assessment.halt.is_some()
+            })
+            .unwrap()
+    };
+    assert!(harmed(true) <= 4, "{}", harmed(true));
     assert!(
-        sum > 0.99,
-        "what is not spent makes halts later than they could be: {sum}"
+        harmed(false) > 2 * harmed(true),
+        "{} {}",
+        harmed(false),
+        harmed(true)
     );
 }
 

@@ -32,6 +32,7 @@ pub fn router() -> Router<App> {
         .route("/tracks", get(list).post(add))
         .route("/tracks/{id}", get(one))
         .route("/tracks/{id}/rings", put(define))
+        .route("/tracks/{id}/cohorts", put(choose_cohorts))
         .route("/tracks/{id}/expected-devices", post(expect))
         .route("/tracks/{id}/freezes", get(freezes).post(freeze))
         .route("/tracks/{id}/freezes/{freeze}/lift", post(lift))
@@ -71,6 +72,16 @@ struct TrackPage {
     #[serde(flatten)]
     track: Track,
     rings: Vec<RingLine>,
+    /// Attributes whose values are cohorts of rollouts that start from now on.
+    cohort_attributes: Vec<String>,
+    /// Attributes that devices report, with how many values each has.
+    attributes: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    attributes: Vec<String>,
 }
 
 /// A ring with its devices by status.
@@ -135,7 +146,24 @@ async fn one(
             ring,
         })
         .collect();
-    Ok(Json(TrackPage { track, rings }))
+    Ok(Json(TrackPage {
+        track,
+        rings,
+        cohort_attributes: tracks::cohort_attributes(&mut tx, id).await?,
+        attributes: tracks::attributes(&mut tx, id).await?.into_iter().collect(),
+    }))
+}
+
+async fn choose_cohorts(
+    State(app): State<App>,
+    caller: Admin,
+    At(id): At<Uuid>,
+    Body(Chosen { attributes }): Body<Chosen>,
+) -> Result<Json<Value>, Failure> {
+    let caller = caller.on(id)?;
+    let (track, by) = (caller.track(), caller.person().0);
+    operations::set_cohort_attributes(&app.pool, track, &attributes, by, app.clock.now()).await?;
+    Ok(Json(json!({ "attributes": attributes })))
 }
 
 async fn define(

@@ -15,7 +15,7 @@ use super::tail::Tail;
 use crate::error::OpError;
 use crate::registry;
 use crate::store::rollouts::{self, Fixed, Stored};
-use crate::store::{cohorts, history, rollbacks};
+use crate::store::{cohorts, history, rollbacks, tracks};
 
 impl Control {
     /// Counts devices, in the transaction that makes the rollout active. Returns what is fixed with it: cohorts, and what
@@ -32,8 +32,12 @@ impl Control {
             return Err(OpError::Conflict(sentence.to_owned()));
         }
         let sequence = self.content(&mut *conn, stored).await?;
+        let attributes = tracks::cohort_attributes(&mut *conn, rollout.track.0).await?;
+        let mut cohorts = cohorts::of_track(&mut *conn, rollout.track).await?;
+        cohorts.extend(cohorts::of_attributes(&mut *conn, rollout.track, &attributes).await?);
         let fixed = Fixed {
-            cohorts: cohorts::of_track(&mut *conn, rollout.track).await?,
+            cohorts,
+            attributes,
             halt: learned(&mut *conn, rollout, self.clock.now()).await?,
         };
         registry::open_population(

@@ -6,7 +6,10 @@ use agent_protocol::Inventory;
 use engine::ids::{RingId, TrackId};
 use engine::ring::{RingRule, Subject, place};
 use serde::de::DeserializeOwned;
-use servicing::{Build, Facts, FieldError, KbNumber, Ledger, LedgerEntry, Sha256};
+use servicing::{
+    Build, Facts, FieldError, KbNumber, Ledger, LedgerEntry, MOST_ATTRIBUTES, Sha256,
+    is_attribute_name, is_attribute_value,
+};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -146,6 +149,24 @@ pub fn parse(inventory: &Inventory) -> Result<ParsedInventory, OpError> {
     if !(-14 * 60..=14 * 60).contains(&inventory.utc_offset_minutes) {
         f.wrong("utc_offset_minutes", "minutes east of UTC, -840 to 840");
     }
+    if inventory.attributes.len() > MOST_ATTRIBUTES {
+        f.wrong(
+            "attributes",
+            format!("at most {MOST_ATTRIBUTES} attributes"),
+        );
+    }
+    for (name, value) in inventory.attributes.iter().take(MOST_ATTRIBUTES) {
+        if !is_attribute_name(name) {
+            let expected =
+                "names of 1 to 32 lower-case letters, digits and _, a letter first, such as edr";
+            f.wrong("attributes", expected);
+        } else if !is_attribute_value(value) {
+            f.wrong(
+                format!("attributes.{name}"),
+                "1 to 100 characters, none of them a control character, no blank at an end",
+            );
+        }
+    }
     if inventory.ledger.len() > LEDGER {
         f.wrong("ledger", format!("at most {LEDGER} packages"));
     }
@@ -185,6 +206,7 @@ pub fn parse(inventory: &Inventory) -> Result<ParsedInventory, OpError> {
             update_authority: update_authority?,
             tags,
             utc_offset_minutes: inventory.utc_offset_minutes,
+            attributes: inventory.attributes.clone(),
         })
     })();
     match parsed {

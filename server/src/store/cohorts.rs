@@ -26,9 +26,35 @@ const MOST_VALUES: i64 = 5_000;
 pub fn other(kind: CohortKind) -> i16 {
     KINDS
         .iter()
+        .chain(&CohortKind::ATTRIBUTES)
         .position(|k| *k == kind)
         .and_then(|i| i16::try_from(i + 1).ok())
         .unwrap_or(1)
+}
+
+/// Values of one attribute that get an id when a rollout starts; the others are `other`.
+const MOST_JUDGED: i64 = 500;
+
+/// A fact that every device has and that is judged only where a track says so.
+const EDITION: &str = "edition";
+
+/// What a device is alike in by an attribute, or by its edition: `edr Contoso 7.2`. One that does not report it is like the others that
+/// do not.
+#[must_use]
+pub fn by_attribute(facts: &Facts, name: &str) -> String {
+    let reported = facts.attributes.get(name).map(String::as_str);
+    named_value(
+        name,
+        if name == EDITION {
+            Some(facts.edition.as_str())
+        } else {
+            reported
+        },
+    )
+}
+
+fn named_value(name: &str, value: Option<&str>) -> String {
+    format!("{name} {}", value.unwrap_or("not reported"))
 }
 
 /// Values of a device, in the order of [`KINDS`]. BIOS versions repeat between models, so the model is part of them.
@@ -48,14 +74,52 @@ fn values(facts: &Facts) -> anyhow::Result<[String; 5]> {
 /// When the database fails.
 pub async fn of_track(conn: &mut PgConnection, track: TrackId) -> sqlx::Result<Vec<i16>> {
     sqlx::query_scalar!(
-        r#"SELECT cohort AS "cohort!" FROM track_cohort WHERE track_id = $1 UNION SELECT id FROM cohort WHERE id <= 5 ORDER BY 1"#,
+        r#"SELECT cohort AS "cohort!" FROM track_cohort WHERE track_id = $1 UNION SELECT id FROM cohort WHERE id BETWEEN 1 AND 5 ORDER BY 1"#,
         track.0,
     )
     .fetch_all(conn)
     .await
 }
 
-/// The same with their kinds and values, without a count.
+/// Cohorts of these attributes, in their order: the values that devices of the track report, those that report none, and `other`.
+/// New values get an id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_attributes(
+    conn: &mut PgConnection,
+    track: TrackId,
+    names: &[String],
+) -> anyhow::Result<Vec<i16>> {
+    let mut cohorts = Vec::new();
+    for (kind, name) in CohortKind::ATTRIBUTES.into_iter().zip(names) {
+        let reported = sqlx::query_scalar!(
+            r#"SELECT value AS "value!" FROM track_attribute WHERE track_id = $1 AND name = $2 AND name <> $4
+               UNION SELECT c.value FROM track_cohort t JOIN cohort c ON c.id = t.cohort
+               WHERE t.track_id = $1 AND $2 = $4 AND c.kind = 'edition' AND c.value <> 'other' ORDER BY 1 LIMIT $3"#,
+            track.0,
+            name,
+            MOST_JUDGED,
+            EDITION,
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let mut values: Vec<String> = reported
+            .iter()
+            .map(|value| named_value(name, Some(value)))
+            .collect();
+        values.push(named_value(name, None));
+        let word = word(&kind)?;
+        let wanted = values.iter().map(|value| (word.as_str(), value.as_str()));
+        let ids = ids_of(&mut *conn, &wanted.collect()).await?;
+        cohorts.extend(ids.into_values());
+        cohorts.push(other(kind));
+    }
+    cohorts.sort_unstable();
+    Ok(cohorts)
+}
+
+/// Cohorts of [`of_track`] with their kinds and values, without a count.
 ///
 /// # Errors
 /// When the database fails, or what it holds can not be read.
@@ -104,16 +168,7 @@ pub async fn of_all(conn: &mut PgConnection, facts: &[&Facts]) -> anyhow::Result
     let wanted: BTreeSet<Value<'_>> = pairs
         .map(|(kind, value)| (kind.as_str(), value.as_str()))
         .collect();
-    let mut ids = lookup(&mut *conn, &wanted).await?;
-    let missing: BTreeSet<Value<'_>> = wanted
-        .iter()
-        .copied()
-        .filter(|pair| !ids.contains_key(pair))
-        .collect();
-    if !missing.is_empty() {
-        add(&mut *conn, &missing).await?;
-        ids.extend(lookup(conn, &missing).await?);
-    }
+    let ids = ids_of(conn, &wanted).await?;
     let id = |(word, kind): (&String, CohortKind), value: &String| {
         let id = ids.get(&(word.as_str(), value.as_str()));
         id.copied().unwrap_or_else(|| other(kind))
@@ -128,6 +183,24 @@ pub async fn of_all(conn: &mut PgConnection, facts: &[&Facts]) -> anyhow::Result
                 .collect()
         })
         .collect())
+}
+
+/// Ids of values; new ones get one while there is room for their kind.
+async fn ids_of<'a>(
+    conn: &mut PgConnection,
+    wanted: &BTreeSet<Value<'a>>,
+) -> sqlx::Result<BTreeMap<Value<'a>, i16>> {
+    let mut ids = lookup(&mut *conn, wanted).await?;
+    let missing: BTreeSet<Value<'_>> = wanted
+        .iter()
+        .copied()
+        .filter(|pair| !ids.contains_key(pair))
+        .collect();
+    if !missing.is_empty() {
+        add(&mut *conn, &missing).await?;
+        ids.extend(lookup(conn, &missing).await?);
+    }
+    Ok(ids)
 }
 
 /// Kind and value.

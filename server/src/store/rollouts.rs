@@ -247,6 +247,8 @@ pub async fn stages(conn: &mut PgConnection, id: RolloutId) -> anyhow::Result<Ve
 pub struct Fixed {
     /// Cohorts.
     pub cohorts: Vec<i16>,
+    /// Attributes whose values are cohorts, in the order of their kinds.
+    pub attributes: Vec<String>,
     /// Baselines of the halt test.
     pub halt: HaltPolicy,
 }
@@ -278,10 +280,11 @@ pub async fn save(
     let halt = halt.map(|f| to_json(&f.halt)).transpose()?;
     let done = sqlx::query!(
         "UPDATE rollout SET phase = $3, state = $4, cleared = $5, reasons = $6, cohorts = COALESCE($7, cohorts),
-            halt = COALESCE($8, halt), version = version + 1
+            halt = COALESCE($8, halt), cohort_attributes = COALESCE($9, cohort_attributes), version = version + 1
          WHERE id = $1 AND version = $2",
         rollout.id.0, i64::try_from(rollout.version)?, phase(next.state)?, to_json(next.state)?, to_json(&next.cleared)?,
         to_json(&next.reasons)?, next.fixed.map(|f| f.cohorts.as_slice()), halt,
+        next.fixed.map(|f| f.attributes.as_slice()),
     )
     .execute(conn)
     .await?;
@@ -370,15 +373,20 @@ pub async fn save_report(
     Ok(())
 }
 
-/// Cohorts fixed for a rollout.
+/// Cohorts fixed for a rollout, and the attributes whose values are cohorts.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn cohorts(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<i16>> {
-    let fixed = sqlx::query_scalar!("SELECT cohorts FROM rollout WHERE id = $1", id)
-        .fetch_optional(conn)
-        .await?;
-    Ok(fixed.flatten().unwrap_or_default())
+pub async fn cohorts(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<(Vec<i16>, Vec<String>)> {
+    let fixed = sqlx::query!(
+        "SELECT cohorts, cohort_attributes FROM rollout WHERE id = $1",
+        id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(fixed.map_or_else(Default::default, |fixed| {
+        (fixed.cohorts.unwrap_or_default(), fixed.cohort_attributes)
+    }))
 }
 
 /// Lists the devices of a rollout with scope `listed`.

@@ -237,3 +237,45 @@ pub async fn all_rings(conn: &mut PgConnection) -> sqlx::Result<Vec<Ring>> {
     .fetch_all(conn)
     .await
 }
+
+/// Attributes whose values are cohorts of the track's rollouts, in the order of their kinds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cohort_attributes(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<Vec<String>> {
+    let names = sqlx::query_scalar!("SELECT cohort_attributes FROM track WHERE id = $1", track);
+    Ok(names.fetch_optional(conn).await?.unwrap_or_default())
+}
+
+/// Sets them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_cohort_attributes(
+    conn: &mut PgConnection,
+    track: Uuid,
+    names: &[String],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE track SET cohort_attributes = $2 WHERE id = $1",
+        track,
+        names
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Names of attributes that devices of a track report, with how many values each has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn attributes(conn: &mut PgConnection, track: Uuid) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT name, count(*) AS "n!" FROM track_attribute WHERE track_id = $1 GROUP BY name ORDER BY name"#,
+        track
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.name, r.n)).collect())
+}

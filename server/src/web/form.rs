@@ -90,6 +90,15 @@ impl Mistakes {
         });
     }
 
+    /// The same, where one field of the form has all that is wrong.
+    pub fn under(self, field: &str) -> Self {
+        let same = self.0.into_iter().map(|wrong| FieldError {
+            field: field.to_owned(),
+            ..wrong
+        });
+        Self(same.collect())
+    }
+
     /// Takes what a person can mend in the form out of a failed operation; everything else stays a failure.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ pub fn device(at: &str) -> Facts {
         update_authority: UpdateAuthority::Ringfence,
         tags: Vec::new(),
         utc_offset_minutes: 60,
+        attributes: std::collections::BTreeMap::new(),
     }
 }
 

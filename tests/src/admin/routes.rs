@@ -102,6 +102,13 @@ pub const ROUTES: &[Route] = &[
         "",
         404,
     ),
+    route(
+        "PUT /tracks/{track}/cohorts",
+        ADMIN,
+        Track,
+        r#"{"attributes":["EDR"]}"#,
+        422,
+    ),
     route("GET /tracks/{track}/holds", VIEWER, Track, "", 200),
     route(
         "POST /tracks/{track}/holds",

@@ -245,6 +245,13 @@ pub const PAGES: &[Route] = &[
         404,
     ),
     route(
+        "POST /tracks/{track}/cohorts",
+        ADMIN,
+        Track,
+        "attributes=EDR",
+        422,
+    ),
+    route(
         "POST /tracks/{track}/holds",
         OPERATOR,
         Track,

@@ -7,7 +7,7 @@ use engine::ids::CohortId;
 use engine::policy::WeekMinute;
 use engine::ring::Subject;
 use engine::rollout::{RolloutState, Scope};
-use servicing::Planned;
+use servicing::{Facts, Planned};
 
 use super::super::{Answer, Ask};
 use crate::store::assignments::PlannedStep;
@@ -142,7 +142,7 @@ impl Round<'_> {
                 restart_after: s.restart_after,
             })
             .collect();
-        let cohorts = self.cohorts_of(device);
+        let cohorts = self.cohorts_of(device, facts);
         let local = WeekMinute::at(self.now, facts.utc_offset_minutes);
         let asker = Asker {
             local,
@@ -191,18 +191,19 @@ impl Round<'_> {
     }
 
     /// Cohorts were fixed when the rollout started: a value first seen later counts as `other`.
-    fn cohorts_of(&self, device: &Applicant) -> Vec<i16> {
-        device
-            .cohorts
-            .iter()
-            .zip(cohorts::KINDS)
-            .map(|(c, kind)| {
-                if self.fixed.contains(c) {
-                    *c
-                } else {
-                    cohorts::other(kind)
-                }
-            })
-            .collect()
+    fn cohorts_of(&self, device: &Applicant, facts: &Facts) -> Vec<i16> {
+        let own = device.cohorts.iter().zip(cohorts::KINDS).map(|(c, kind)| {
+            if self.fixed.contains(c) {
+                *c
+            } else {
+                cohorts::other(kind)
+            }
+        });
+        let added = self.attributes.iter().map(|(kind, name)| {
+            let key = (*kind, cohorts::by_attribute(facts, name));
+            let known = self.attribute_ids.get(&key);
+            known.copied().unwrap_or_else(|| cohorts::other(*kind))
+        });
+        own.chain(added).collect()
     }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::admission::{Asker, Freeze};
+use engine::evidence::CohortKind;
 use engine::hold::Hold;
 use engine::ids::{CohortId, RolloutId};
 use servicing::Build;
@@ -131,6 +132,9 @@ struct Round<'a> {
     cursors: BTreeMap<i32, Cursor>,
     assignments: HashMap<i32, Stored>,
     fixed: HashSet<i16>,
+    /// Attributes whose values are cohorts, and the ids of those.
+    attributes: Vec<(CohortKind, String)>,
+    attribute_ids: HashMap<(CohortKind, String), i16>,
     evidence: engine::evidence::Evidence,
     caps: BTreeMap<CohortId, u64>,
     populations: BTreeMap<(Uuid, String), u64>,
@@ -203,6 +207,15 @@ impl<'a> Round<'a> {
         let holds = holds::on(&mut *conn, &[rollout.rollout.track.0]).await?;
         let holds = holds::of_rollout(&holds, id, rollout.rollout.digest);
         let moment = freezes::moment(&mut *conn, rollout.rollout.track.0, now).await?;
+        let (fixed, attributes) = rollouts::cohorts(&mut *conn, id).await?;
+        let evidence = evidence::of_rollout(&mut *conn, id).await?;
+        let added = evidence
+            .cohorts
+            .iter()
+            .filter(|(_, c)| c.kind.is_attribute());
+        let attribute_ids = added
+            .map(|(id, c)| ((c.kind, c.value.clone()), id.0))
+            .collect();
         Ok(Some(Self {
             shared,
             plans,
@@ -212,11 +225,10 @@ impl<'a> Round<'a> {
             listed: listed.into_iter().collect(),
             cursors,
             assignments: assignments.into_iter().map(|a| (a.device_no, a)).collect(),
-            fixed: rollouts::cohorts(&mut *conn, id)
-                .await?
-                .into_iter()
-                .collect(),
-            evidence: evidence::of_rollout(&mut *conn, id).await?,
+            fixed: fixed.into_iter().collect(),
+            attributes: CohortKind::ATTRIBUTES.into_iter().zip(attributes).collect(),
+            attribute_ids,
+            evidence,
             caps: gates::caps(&mut *conn, id).await?,
             populations: populations::of_rollout(&mut *conn, id).await?,
             stage_counts,

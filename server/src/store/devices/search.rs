@@ -206,6 +206,7 @@ macro_rules! hits {
                            WHEN 'manufacturer' THEN lower((d.facts ->> 'manufacturer') COLLATE \"C\") LIKE c.value
                            WHEN 'bios' THEN lower((d.facts ->> 'bios_version') COLLATE \"C\") LIKE c.value
                            WHEN 'edition' THEN lower(d.edition COLLATE \"C\") LIKE c.value
+                           WHEN 'attribute' THEN lower((d.facts -> 'attributes' ->> c.series) COLLATE \"C\") LIKE c.value
                            WHEN 'serial' THEN lower(d.serial COLLATE \"C\") LIKE c.value
                            WHEN 'tag' THEN EXISTS (SELECT FROM jsonb_array_elements_text(d.facts -> 'tags') AS g (tag)
                                                    WHERE lower(g.tag COLLATE \"C\") LIKE c.value)

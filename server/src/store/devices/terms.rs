@@ -19,7 +19,7 @@ pub(super) struct Rows {
     pub kind: Vec<String>,
     /// With what.
     pub value: Vec<String>,
-    /// Series of a build.
+    /// Series of a build, or the name of an attribute.
     pub series: Vec<String>,
     /// Base build.
     pub base: Vec<i32>,
@@ -130,6 +130,9 @@ impl Rows {
                 Test::Device(ring::Test::Text(field, pattern)) => {
                     rows.text(*field, pattern, negated);
                 }
+                Test::Device(ring::Test::Attribute(name, pattern)) => {
+                    rows.attribute(name, pattern, negated);
+                }
                 Test::Device(ring::Test::Arch(arch)) => rows.push("arch", word(arch)?),
                 Test::Device(ring::Test::Product(product)) => rows.push("product", word(product)?),
                 Test::Device(ring::Test::Build(comparison, build)) => {
@@ -210,6 +213,14 @@ impl Rows {
         // What may match too much must not exclude: the engine looks at it afterwards.
         if !(inexact && negated) {
             self.push(kind, text);
+        }
+    }
+
+    fn attribute(&mut self, name: &str, pattern: &Pattern, negated: bool) {
+        let (text, inexact) = like(pattern);
+        self.inexact |= inexact;
+        if !(inexact && negated) {
+            self.row("attribute", text, name, 0, (0, 0));
         }
     }
 

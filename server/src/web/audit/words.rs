@@ -57,6 +57,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("enrolment_token_revoked", "revoked an enrolment token for"),
     ("device_enrolled", "enrolled"),
     ("device_enrolled_again", "enrolled again"),
+    ("track_cohorts_set", "chose the cohorts of"),
     ("device_admitted", "admitted"),
     ("device_revoked", "revoked"),
     ("device_pinned", "pinned"),

@@ -45,6 +45,8 @@ pub struct DeviceShown {
     /// Label and value.
     facts: Vec<(&'static str, String)>,
     tags: Vec<Link>,
+    /// `edr: Contoso Sensor 7.2`.
+    attributes: Vec<Link>,
     /// How it got there.
     pub timeline: Option<Timeline>,
     /// What it has, against what it should have.
@@ -128,6 +130,14 @@ impl DeviceShown {
                 .tags
                 .iter()
                 .map(|tag| Link::new(tag, device_list(&term("tag", tag))))
+                .collect(),
+            attributes: f
+                .attributes
+                .iter()
+                .map(|(name, value)| {
+                    let found = format!("attribute:{name}=\"{value}\"");
+                    Link::new(format!("{name}: {value}"), device_list(&found))
+                })
                 .collect(),
             timeline: None,
             compared: None,

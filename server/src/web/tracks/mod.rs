@@ -1,5 +1,6 @@
 //! `/tracks`: populations of devices, their rings in order, and how a device comes into one.
 
+mod cohorts;
 mod draft;
 mod freezes;
 mod holds;
@@ -25,6 +26,7 @@ pub fn router() -> Router<App> {
         .merge(rings::router())
         .merge(freezes::router())
         .merge(holds::router())
+        .merge(cohorts::router())
 }
 
 /// How devices come into a ring, in words; a query stands behind them.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Rule;
+use super::cohorts::{TypedCohorts, reported};
 use super::freezes::{FreezeRow, TypedFreeze};
 use super::holds::TypedHold;
 use super::list::{Going, going};
@@ -80,6 +81,9 @@ pub(super) struct TrackPage {
     may_operate: bool,
     holds: Vec<HoldRow>,
     pub(super) hold: TypedHold,
+    /// Attributes that devices report.
+    reported: String,
+    pub(super) cohorts: TypedCohorts,
     pub(super) mistakes: Mistakes,
 }
 
@@ -99,6 +103,8 @@ pub(super) async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPa
     let service_now = service_clock::time(&mut tx, now).await?;
     let freezes = freezes::planned(&mut tx, id, service_now).await?;
     let on = holds::on(&mut tx, &[id]).await?;
+    let judged = tracks::cohort_attributes(&mut tx, id).await?;
+    let attributes = tracks::attributes(&mut tx, id).await?;
     let mut known_issues = Vec::new();
     for stored in on.into_iter().filter(|h| h.rollout.is_none()) {
         let owner = people::by_id(&mut tx, stored.owner).await?;
@@ -146,6 +152,8 @@ pub(super) async fn read(app: &App, person: &Caller, id: Uuid) -> Result<TrackPa
             .map(|(stored, owner, about)| HoldRow::new(&frame, &track.name, &stored, owner, about))
             .collect(),
         hold: TypedHold::default(),
+        reported: reported(&attributes),
+        cohorts: TypedCohorts::of(&judged),
         crumbs: vec![Link::new("Tracks and rings", "/tracks")],
         id,
         rings: rings.iter().enumerate().map(row).collect(),
@@ -266,6 +274,8 @@ mod tests {
                 may_operate: true,
                 holds: Vec::new(),
                 hold: TypedHold::default(),
+                reported: reported(&[("edr".to_owned(), 3), ("vpn".to_owned(), 1)]),
+                cohorts: TypedCohorts::of(&["edr".to_owned()]),
                 mistakes: Mistakes::none(),
             }
         }

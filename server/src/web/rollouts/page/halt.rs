@@ -107,6 +107,15 @@ fn usual(policy: &HaltPolicy) -> String {
     )
 }
 
+/// `attribute:edr="Contoso 7.2"`; no query finds those that report none, or another value.
+fn attribute_term(cohort: &str) -> String {
+    match cohort.split_once(' ') {
+        Some((_, "not reported")) | None => String::new(),
+        Some(("edition", edition)) => term("edition", edition),
+        Some((name, value)) => format!("attribute:{name}=\"{value}\""),
+    }
+}
+
 impl Row {
     fn all(read: &Read, watch: &Watch) -> Self {
         let name = match watch.stream {
@@ -135,6 +144,10 @@ impl Row {
             CohortKind::Architecture => ("nearest architecture", format!("arch:{}", watch.name)),
             CohortKind::Build => ("nearest build before", String::new()),
             CohortKind::Edition => ("nearest edition", format!("edition:{}", watch.name)),
+            CohortKind::Attribute1
+            | CohortKind::Attribute2
+            | CohortKind::Attribute3
+            | CohortKind::Attribute4 => ("nearest by attribute", attribute_term(&watch.name)),
         };
         let name = match watch.stream {
             Stream::Severe => format!("{}, unusable", watch.name),
