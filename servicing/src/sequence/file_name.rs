@@ -61,6 +61,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_claimed_by_windows_and_a_kb_together() {
+        assert!(CatalogName::is_claimed_by(
+            "Windows11.0-KB5086672-anything.msu"
+        ));
+        assert!(!CatalogName::is_claimed_by("windows-driver.cab"));
+        assert!(!CatalogName::is_claimed_by("driver-kb5086672.cab"));
+    }
+
+    #[test]
+    fn the_version_of_windows_is_digits_and_points() {
+        let named = |windows: &str| {
+            let name =
+                format!("{windows}-kb5086672-x64_97df4ed279e18da5b02308a5a3361313520fd346.msu");
+            name.parse::<CatalogName>().is_ok()
+        };
+        assert!(named("windows11.0"));
+        assert!(!named("windows"));
+        assert!(!named("windows11.x"));
+        assert!(!named("windows-11"));
+    }
+
+    #[test]
     fn the_catalog_name_tells_kb_architecture_and_sha1() {
         let name: CatalogName =
             "windows11.0-kb5086672-x64_97df4ed279e18da5b02308a5a3361313520fd346.msu"

@@ -101,7 +101,8 @@ impl FromStr for Build {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let number = |digits: &str| match digits.as_bytes() {
-            [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => digits.parse().ok(),
+            // What follows the first digit is read as digits only: a sign could stand before it alone.
+            [b'1'..=b'9', ..] => digits.parse().ok(),
             _ => None,
         };
         text.split_once('.')

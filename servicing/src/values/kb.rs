@@ -60,6 +60,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_without_its_prefix_is_none() {
+        for text in ["5086672", "XX5086672", "K5086672", "BK5086672"] {
+            assert!(text.parse::<KbNumber>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "kb5086672".parse::<KbNumber>().unwrap().to_string(),
+            "KB5086672"
+        );
+    }
+
+    #[test]
     fn a_kb_number_reads_back_as_it_was_written() {
         let kb: KbNumber = "KB5086672".parse().unwrap();
         assert_eq!(kb, KbNumber::new(5_086_672).unwrap());

@@ -292,3 +292,60 @@ fn a_servicing_stack_ahead_of_its_cumulative_update_is_a_first_step_done() {
     let class = classify(&update, &device("26100.8037"), &Ledger(vec![stack]), &[]);
     assert_eq!(class, LedgerClass::Partial { done: 1, of: 2 });
 }
+
+#[test]
+fn a_target_that_is_only_staged_before_its_checkpoints_is_no_disorder() {
+    for state in [Staged, UninstallPending] {
+        let class = class("26100.1", &[(TARGET, state)]);
+        assert_ne!(class, LedgerClass::OutOfOrder, "{state:?}");
+    }
+    assert_eq!(
+        class("26100.1", &[(TARGET, InstallPending)]),
+        LedgerClass::OutOfOrder
+    );
+}
+
+#[test]
+fn a_device_with_the_cumulative_update_of_a_feature_is_not_done_without_its_enablement_package() {
+    let class = classify(
+        &crate::lab::feature(),
+        &device("26100.6899"),
+        &Ledger::default(),
+        &[],
+    );
+    assert_eq!(class, LedgerClass::Partial { done: 1, of: 2 });
+}
+
+#[test]
+fn what_was_in_the_image_is_no_step_of_the_way_to_here() {
+    assert_eq!(
+        class("26100.4000", &[(SECOND, Installed)]),
+        LedgerClass::Partial { done: 1, of: 2 }
+    );
+}
+
+#[test]
+fn a_package_without_its_kb_is_known_by_its_build_and_its_kind() {
+    let update = long_sequence("one_by_one");
+    let target = update.variants[0].packages.last().unwrap();
+    let checkpoint = &update.variants[0].packages[0];
+    let of = |entry: servicing::LedgerEntry| Ledger(vec![entry]).state_of_package(target);
+    assert_eq!(of(entry(None, TARGET.1, Installed)), Some(Installed));
+    assert_eq!(of(entry(None, SECOND.1, Installed)), None);
+    let mut stack = entry(None, TARGET.1, Installed);
+    stack.identity =
+        "Package_for_ServicingStack_8117~31bf3856ad364e35~amd64~~26100.8117.1.1".into();
+    assert_eq!(of(stack), None, "a servicing stack of the same build");
+    let other = Ledger(vec![entry(None, TARGET.1, Installed)]);
+    assert_eq!(other.state_of_package(checkpoint), None);
+    // A package that sets no build is known by its KB alone.
+    let dotnet = sequence(
+        "dotnet",
+        None,
+        &json!([{"ordinal": 1, "kb": "KB5077777", "role": "dotnet"}]),
+        |_| (),
+    );
+    let package = &dotnet.variants[0].packages[0];
+    let unnamed = Ledger(vec![entry(None, None, Installed)]);
+    assert_eq!(unnamed.state_of_package(package), None);
+}

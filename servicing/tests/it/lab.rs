@@ -124,3 +124,14 @@ pub fn shown(plan: &Plan) -> String {
     text.push(format!("-> {}", plan.target));
     text.join("\n")
 }
+
+/// From 24H2 to 25H2: a cumulative update, then the enablement package.
+pub fn feature() -> Sequence {
+    let packages = json!([
+        {"ordinal": 1, "kb": "KB5066835", "role": "lcu", "build": "26100.6899"},
+        {"ordinal": 2, "kb": "KB5054156", "role": "enablement", "build": "26200.6899"},
+    ]);
+    sequence("feature", Some(6899), &packages, |value| {
+        value["variants"][0]["base_builds"] = json!([26100]);
+    })
+}

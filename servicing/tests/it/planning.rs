@@ -3,7 +3,9 @@
 use serde_json::json;
 use servicing::{Ledger, Method, NotApplicable, PackageState, Planned, plan};
 
-use crate::lab::{build, device, kb, known, ledger, long_sequence, sequence, shown, steps};
+use crate::lab::{
+    build, device, feature, kb, known, ledger, long_sequence, sequence, shown, steps,
+};
 
 #[test]
 fn a_checkpoint_at_or_below_the_ubr_is_satisfied_even_when_not_listed() {
@@ -183,16 +185,6 @@ fn dynamic_updates_are_for_images_and_never_a_step_on_a_running_device() {
     );
 }
 
-fn feature() -> servicing::Sequence {
-    let packages = json!([
-        {"ordinal": 1, "kb": "KB5066835", "role": "lcu", "build": "26100.6899"},
-        {"ordinal": 2, "kb": "KB5054156", "role": "enablement", "build": "26200.6899"},
-    ]);
-    sequence("feature", Some(6899), &packages, |value| {
-        value["variants"][0]["base_builds"] = json!([26100]);
-    })
-}
-
 #[test]
 fn an_enablement_package_leads_to_the_next_base_build() {
     let plan = steps(&feature(), &device("26100.6584"), &Ledger::default());
@@ -247,4 +239,33 @@ fn an_oobe_update_is_observed_and_never_planned() {
         &Ledger::default(),
     );
     assert_eq!(planned, Planned::NotApplicable(NotApplicable::ObservedOnly));
+}
+
+#[test]
+fn a_25h2_device_that_is_ahead_of_the_feature_ends_where_the_feature_does() {
+    let variant = &feature().variants[0];
+    let target = |at: &str| {
+        variant
+            .target_for(build(at))
+            .map(|b| b.to_string())
+    };
+    assert_eq!(target("26100.8037").as_deref(), Some("26200.8037"));
+    assert_eq!(target("26200.8037").as_deref(), Some("26200.6899"));
+}
+
+#[test]
+fn a_hotpatch_step_never_restarts_and_every_other_may() {
+    let step = |restart: &str| {
+        let packages = json!([{"ordinal": 1, "kb": "KB5084597", "role": "lcu", "build": "26100.7982", "restart": restart}]);
+        let update = sequence("hotpatch", Some(7982), &packages, |value| {
+            value["variants"][0]["series"] = json!("hotpatch");
+        });
+        let facts = servicing::Facts {
+            series: servicing::Series::Hotpatch,
+            ..device("26100.7979")
+        };
+        steps(&update, &facts, &Ledger::default()).steps[0].may_restart()
+    };
+    assert!(!step("never"));
+    assert!(step("if_asked") && step("always"));
 }

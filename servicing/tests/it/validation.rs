@@ -309,3 +309,133 @@ fn a_misspelt_field_is_refused_and_not_ignored() {
         );
     }
 }
+
+#[test]
+fn only_roles_that_lead_to_the_target_come_before_it() {
+    let before = |kind: &str, target: &str, role: &str| {
+        let packages = json!([
+            {"ordinal": 1, "kb": "KB5050000", "role": role},
+            {"ordinal": 2, "kb": "KB5060000", "role": target, "build": "26100.8117"},
+        ]);
+        let update = sequence(kind, Some(8117), &packages, |value| {
+            if kind == "dotnet" {
+                value["variants"][0]["target_ubr"] = json!(null);
+                value["variants"][0]["packages"][1]["build"] = json!(null);
+            }
+        });
+        let errors = update
+            .validate(Completeness::Draft)
+            .err()
+            .unwrap_or_default();
+        !errors
+            .iter()
+            .any(|e| e.field == "variants[0].packages[0].role")
+    };
+    for (kind, target, allowed) in [
+        (
+            "security",
+            "lcu",
+            &["ssu", "checkpoint", "safeos_du", "setup_du"][..],
+        ),
+        ("dotnet", "dotnet", &["ssu", "dotnet"][..]),
+        (
+            "feature",
+            "enablement",
+            &["ssu", "checkpoint", "safeos_du", "setup_du", "lcu"][..],
+        ),
+    ] {
+        for role in [
+            "ssu",
+            "checkpoint",
+            "safeos_du",
+            "setup_du",
+            "lcu",
+            "dotnet",
+            "enablement",
+            "oobe_update",
+        ] {
+            assert_eq!(
+                before(kind, target, role),
+                allowed.contains(&role),
+                "{role} before {target}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_servicing_stack_alone_is_not_what_an_enablement_package_needs() {
+    let packages = json!([
+        {"ordinal": 1, "kb": "KB5050000", "role": "ssu"},
+        {"ordinal": 2, "kb": "KB5054156", "role": "enablement", "build": "26200.6899"},
+    ]);
+    let feature = sequence("feature", Some(6899), &packages, |value| {
+        value["variants"][0]["base_builds"] = json!([26100]);
+    });
+    assert!(
+        errors(&feature, Completeness::Draft)
+            .contains("variants[0].packages: expected the cumulative update")
+    );
+}
+
+#[test]
+fn an_enablement_package_raises_the_base_build_of_every_device() {
+    let onto = |bases: Value| {
+        let mut value = serde_json::to_value(crate::lab::feature()).expect("JSON");
+        value["variants"][0]["base_builds"] = bases;
+        let feature: Sequence = serde_json::from_value(value).expect("a sequence");
+        feature
+            .validate(Completeness::Draft)
+            .err()
+            .unwrap_or_default()
+    };
+    assert!(onto(json!([26100])).is_empty());
+    let errors = onto(json!([26100, 26200]));
+    assert!(
+        errors.iter().any(|e| e
+            .to_string()
+            .contains("a base build above all of the variant's")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_label_is_one_line_and_editions_are_named_once_and_a_ubr_is_above_0() {
+    let label = |text: &str| broken(|v| v["label"] = json!(text));
+    for text in ["x".repeat(65), "two\nlines".to_owned()] {
+        assert!(label(&text).starts_with("label: expected"), "{text}");
+    }
+    let editions = broken(|v| v["variants"][0]["editions"] = json!(["Enterprise", "Enterprise"]));
+    assert!(
+        editions.contains("variants[0].editions: expected at most"),
+        "{editions}"
+    );
+    let ubr = broken(|v| v["variants"][0]["target_ubr"] = json!(0));
+    assert!(
+        ubr.contains("variants[0].target_ubr: expected a UBR above 0"),
+        "{ubr}"
+    );
+}
+
+#[test]
+fn a_variant_for_all_editions_leaves_none_to_another() {
+    let twins = |one: Value, other: Value| {
+        let mut value = serde_json::to_value(known("KB5086672")).expect("JSON");
+        let mut twin = value["variants"][0].clone();
+        value["variants"][0]["editions"] = one;
+        twin["editions"] = other;
+        value["variants"]
+            .as_array_mut()
+            .expect("variants")
+            .push(twin);
+        let update: Sequence = serde_json::from_value(value).expect("a sequence");
+        update.validate(Completeness::Draft).is_err()
+    };
+    assert!(twins(json!([]), json!(["Enterprise"])));
+    assert!(twins(json!(["Enterprise"]), json!([])));
+    assert!(twins(
+        json!(["Enterprise"]),
+        json!(["Enterprise", "Education"])
+    ));
+    assert!(!twins(json!(["Enterprise"]), json!(["Education"])));
+}

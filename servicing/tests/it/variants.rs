@@ -153,3 +153,52 @@ fn series_and_kinds_without_builds_do_not_supersede_each_other() {
     assert!(!hotpatch.supersedes_derived(&standard));
     assert!(!standard.supersedes_derived(&known("KB5077868")));
 }
+
+#[test]
+fn what_an_article_names_can_be_removed_again_but_for_servicing_stacks_and_checkpoints() {
+    assert_eq!(
+        known("KB5086672").removable(),
+        Some(crate::lab::kb("KB5086672"))
+    );
+    let named_after = |role: &str| {
+        let packages = serde_json::json!([{"ordinal": 1, "kb": "KB5043080", "role": role, "build": "26100.1742"}]);
+        crate::lab::sequence("security", Some(1742), &packages, |_| ()).removable()
+    };
+    assert_eq!(named_after("lcu"), Some(crate::lab::kb("KB5043080")));
+    assert_eq!(named_after("ssu"), None);
+    assert_eq!(named_after("checkpoint"), None);
+    let mut other = known("KB5086672");
+    other.kb = crate::lab::kb("KB5999999");
+    assert_eq!(other.removable(), None, "none of its packages");
+}
+
+#[test]
+fn why_an_update_is_not_for_a_device_is_a_sentence_and_each_has_its_own() {
+    use servicing::{NotApplicable, NotReady, UpdateAuthority};
+    let reasons = [
+        NotApplicable::Product,
+        NotApplicable::Family,
+        NotApplicable::Series,
+        NotApplicable::Architecture,
+        NotApplicable::Edition,
+        NotApplicable::ObservedOnly,
+    ];
+    let mut sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let others = [
+        UpdateAuthority::WindowsUpdate,
+        UpdateAuthority::Wsus,
+        UpdateAuthority::Configmgr,
+        UpdateAuthority::Autopatch,
+        UpdateAuthority::Conflict,
+    ];
+    sentences.extend(others.map(|other| NotReady::Authority(other).to_string()));
+    assert!(
+        sentences.iter().all(|s| s.ends_with('.') && s.len() > 40),
+        "{sentences:?}"
+    );
+    assert!(sentences[7].contains(": WSUS."), "{}", sentences[7]);
+    let count = sentences.len();
+    sentences.sort();
+    sentences.dedup();
+    assert_eq!(sentences.len(), count);
+}
