@@ -156,3 +156,37 @@ impl Facts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_called_by_lower_case_letters_digits_and_lines() {
+        for name in ["edr", "storage_driver", "vpn2", "a", &"a".repeat(32)] {
+            assert!(is_attribute_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "2vpn",
+            "_x",
+            "EDR",
+            "edr client",
+            "edr-client",
+            "\u{e9}dr",
+            &"a".repeat(33),
+        ] {
+            assert!(!is_attribute_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_has_a_text_of_one_line_without_blanks_around_it() {
+        for value in ["7.2", "Contoso Sensor 7.2", &"\u{e9}".repeat(100)] {
+            assert!(is_attribute_value(value), "{value}");
+        }
+        for value in ["", " 7.2", "7.2 ", "two\nlines", &"x".repeat(101)] {
+            assert!(!is_attribute_value(value), "{value}");
+        }
+    }
+}

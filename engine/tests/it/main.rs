@@ -7,6 +7,7 @@ mod admission;
 mod approvals;
 mod assignments;
 mod chance;
+mod edges;
 mod forecasts;
 mod gates;
 mod halts;

@@ -244,11 +244,7 @@ fn an_oobe_update_is_observed_and_never_planned() {
 #[test]
 fn a_25h2_device_that_is_ahead_of_the_feature_ends_where_the_feature_does() {
     let variant = &feature().variants[0];
-    let target = |at: &str| {
-        variant
-            .target_for(build(at))
-            .map(|b| b.to_string())
-    };
+    let target = |at: &str| variant.target_for(build(at)).map(|b| b.to_string());
     assert_eq!(target("26100.8037").as_deref(), Some("26200.8037"));
     assert_eq!(target("26200.8037").as_deref(), Some("26200.6899"));
 }

@@ -94,3 +94,26 @@ fn an_override_covers_what_was_seen_and_no_failure_more() {
     assert_eq!(lab.approve(ANN).unwrap_err().code, "void");
     assert_eq!(lab.settle(), ["request_void"]);
 }
+
+#[test]
+fn an_override_covers_neither_an_unusable_nor_a_silent_device_more_nor_one_out_of_order() {
+    let worse: [fn(&mut engine::evidence::Counts); 4] = [
+        |c| c.failed += 1,
+        |c| c.severe += 1,
+        |c| c.silent += 1,
+        |c| c.drift += 1,
+    ];
+    for (which, more) in worse.into_iter().enumerate() {
+        let mut lab = Lab::started();
+        lab.succeed(0, 4).fail(0, 1);
+        lab.settle();
+        let reason = "known bad disk".to_owned();
+        let _ = lab
+            .act(Input::RequestOverride { by: ADMIN, reason })
+            .unwrap();
+        assert!(lab.settle().is_empty(), "{which}: as it was");
+        lab.snapshot.evidence.all.started += 400;
+        more(&mut lab.snapshot.evidence.all);
+        assert_eq!(lab.settle(), ["request_void"], "{which}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What a device's reports count for.
 
 mod absence;
+mod edges;
 mod histories;
 mod outcomes;
 mod repairs;
