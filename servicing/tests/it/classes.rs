@@ -314,6 +314,22 @@ fn a_device_with_the_cumulative_update_of_a_feature_is_not_done_without_its_enab
         &[],
     );
     assert_eq!(class, LedgerClass::Partial { done: 1, of: 2 });
+    // Nor one that went on to later cumulative updates of its own base.
+    let class = classify(
+        &crate::lab::feature(),
+        &device("26100.8037"),
+        &Ledger::default(),
+        &[],
+    );
+    assert_eq!(class, LedgerClass::NotStarted);
+    // A device that was delivered as 25H2 has that half of it, whatever its ledger lists.
+    let class = classify(
+        &crate::lab::feature(),
+        &device("26200.6584"),
+        &Ledger::default(),
+        &[],
+    );
+    assert_eq!(class, LedgerClass::Partial { done: 1, of: 2 });
 }
 
 #[test]
