@@ -274,3 +274,64 @@ async fn an_override_takes_another_person_also_without_script() {
     let lab = Lab::start().await;
     overrides(&lab, &Browser::without_script(&lab).await).await;
 }
+
+async fn expedites(lab: &Lab, browser: &Browser) {
+    lab.ring("pilot", 2).await;
+    lab.ring("broad", 2).await;
+    let policy = |ring: &str| StagePolicy {
+        soak_hours: 72,
+        approvals: if ring == "broad" { 2 } else { 0 },
+        ..Lab::policy()
+    };
+    let rollout = lab.rollout_with(KB, policy).await;
+    lab.sign_in(browser, lab.people.operator).await;
+    let here = format!("/rollouts/{rollout}");
+    browser.open(&here).await;
+    browser.click("More").await;
+    browser.click("Expedite…").await;
+    browser.fill("Reason", "it is exploited").await;
+    browser.click("Ask to expedite 1 rollout").await;
+    browser.arrives(&here).await;
+    let request = asked(lab, rollout).await;
+    let page = format!("/approvals/{}", request.id.0);
+    for (by, says) in [
+        (lab.people.anna, "after yours 1 approval more is needed"),
+        (lab.people.mary, "your approval expedites it at once"),
+    ] {
+        hands_over(lab, browser, by).await;
+        browser.click("Approvals").await;
+        browser
+            .click(&format!("Expedite pilot and what follows for {KB}"))
+            .await;
+        browser.arrives(&page).await;
+        browser.reads("4 h (now 72 h)").await;
+        browser.reads(says).await;
+        std::fs::write(
+            "/tmp/s/shot-expedite.png",
+            browser.picture(1280, 1400).await,
+        )
+        .unwrap();
+        browser.click("Approve").await;
+        browser.arrives(&page).await;
+    }
+    browser
+        .reads("What was left of the rollout was expedited.")
+        .await;
+    browser.open(&here).await;
+    browser.click("expedited").await;
+    browser.arrives(&page).await;
+    assert_eq!(lab.stage(rollout, "broad").await.policy.approvals, 0);
+    lab.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expediting_takes_two_more_people() {
+    let lab = Lab::start().await;
+    expedites(&lab, &Browser::of(&lab).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expediting_takes_two_more_people_also_without_script() {
+    let lab = Lab::start().await;
+    expedites(&lab, &Browser::without_script(&lab).await).await;
+}

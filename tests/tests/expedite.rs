@@ -213,9 +213,9 @@ async fn pages_say_what_gets_shorter_and_who_agreed() {
     let shown = visitor.get(&format!("/approvals/{request}")).await;
     for words in [
         "and what follows for KB5079391?",
-        "4 h, not 72 h",
-        "nobody is asked, not 2 approvals",
-        "within 24 h, and 2 h of grace, not people put it off as long as they like",
+        "4 h (now 72 h)",
+        "nobody is asked (now 2 approvals)",
+        "within 24 h, and 2 h of grace (now no deadline)",
     ] {
         assert!(shown.text().contains(words), "{words}: {}", shown.text());
     }

@@ -140,3 +140,39 @@ fn an_expedited_rollout_waits_for_two_people_before_its_first_device() {
     lab.snapshot.service_now += Duration::hours(4);
     assert_eq!(lab.settle(), ["stage_passed", "stage_opened"]);
 }
+
+#[test]
+fn a_yes_opens_the_ring_that_waits_for_that_very_request() {
+    let mut lab = limited();
+    let mut stray = lab.open_request().unwrap().clone();
+    stray.id = engine::ids::RequestId(Uuid::from_u128(9));
+    let (request, hash) = (stray.id, stray.hash);
+    lab.snapshot.requests.push(stray);
+    let by = ANN;
+    let refused = lab.act(Input::Approve { by, request, hash }).unwrap_err();
+    assert_eq!(refused.code, "state");
+    assert!(!lab.is_open(2));
+}
+
+#[test]
+fn a_yes_overrides_the_gate_of_the_ring_that_it_is_about() {
+    let mut lab = Lab::started();
+    let reason = "hurry".to_owned();
+    let _ = lab
+        .act(Input::RequestOverride { by: ADMIN, reason })
+        .unwrap();
+    // As if the ring had gone on to another one in between.
+    let other = lab.snapshot.stages[1].clone();
+    let request = lab.snapshot.requests.last_mut().unwrap();
+    request.stage = other.id;
+    request.frozen.policy = other.policy;
+    request.frozen.targeted = other.targeted;
+    request.frozen.gate = None;
+    request.hash = request.frozen.hash();
+    let gate = lab.gate(1);
+    let request = lab.snapshot.requests.last_mut().unwrap();
+    request.frozen.gate = Some(gate);
+    request.hash = request.frozen.hash();
+    assert_eq!(lab.approve(ANN).unwrap_err().code, "state");
+    assert!(lab.is_open(0));
+}

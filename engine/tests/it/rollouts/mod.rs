@@ -215,3 +215,15 @@ fn a_tick_may_run_twice() {
         assert!(decision.report.is_some() && !decision.reasons.is_empty());
     }
 }
+
+#[test]
+fn times_are_told_in_the_zone_of_the_track() {
+    let mut lab = Lab::new();
+    for stage in &mut lab.snapshot.stages {
+        stage.policy.time_zone = chrono_tz::Asia::Tokyo;
+    }
+    let not_before = Some(crate::lab::at("2026-04-09T22:00:00Z"));
+    let by = AUTHOR;
+    let _ = lab.act(Input::Submit { by, not_before }).unwrap();
+    assert_eq!(lab.why(), "scheduled: Starts Fri 10 Apr 07:00 JST.");
+}

@@ -126,7 +126,7 @@ impl Sooner {
             if before == after {
                 after
             } else {
-                format!("{after}, not {before}")
+                format!("{after} (now {before})")
             }
         };
         Self {
@@ -138,7 +138,10 @@ impl Sooner {
                 (0, days) => format!("{days} d of age"),
                 (n, days) => format!("{} and {days} d of age", count(u64::from(n), "approval")),
             }),
-            restart: change(|p| restart(p.restart)),
+            restart: change(|p| match p.restart.deadline_hours {
+                None => "no deadline".to_owned(),
+                Some(_) => restart(p.restart),
+            }),
         }
     }
 }
