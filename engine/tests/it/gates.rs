@@ -372,6 +372,30 @@ fn an_inconclusive_bound_is_not_hunted_for() {
 }
 
 #[test]
+fn a_bound_that_is_missed_again_is_read_again_after_half_as_many_outcomes_again() {
+    let mut lab = soaked(400);
+    lab.snapshot.rollout.state = engine::rollout::RolloutState::Active;
+    for earlier in [0, 1] {
+        lab.snapshot.stages[earlier].state = StageState::Passed {
+            at: lab.snapshot.service_now,
+            overridden: false,
+        };
+    }
+    lab.snapshot.stages[2].policy.coverage = Percent(50.0);
+    lab.succeed(2, 190).lose(2, 10);
+    let reread = |lab: &Lab| match lab.state(2) {
+        StageState::Soaking { reread_at, .. } => *reread_at,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(lab.tick().event.unwrap().code, "inconclusive");
+    assert_eq!(reread(&lab), Some(300));
+    // Exactly so many outcomes, and still too many that are no success.
+    lab.succeed(2, 90).lose(2, 10);
+    assert_eq!(lab.tick().event.unwrap().code, "inconclusive");
+    assert_eq!(reread(&lab), Some(450));
+}
+
+#[test]
 fn once_every_outcome_is_in_a_lost_device_that_comes_back_counts() {
     let mut lab = soaked(60);
     lab.succeed(2, 59).lose(2, 1);

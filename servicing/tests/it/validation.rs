@@ -439,3 +439,25 @@ fn a_variant_for_all_editions_leaves_none_to_another() {
     ));
     assert!(!twins(json!(["Enterprise"]), json!(["Education"])));
 }
+
+#[test]
+fn what_an_update_supersedes_is_named_once_and_at_most_64_times() {
+    let naming = |kbs: Vec<String>| {
+        let mut value = serde_json::to_value(known("KB5086672")).expect("JSON");
+        value["supersedes"] = json!(kbs);
+        let update: Sequence = serde_json::from_value(value).expect("a sequence");
+        update
+            .validate(Completeness::Draft)
+            .err()
+            .unwrap_or_default()
+    };
+    let many = |n: u32| {
+        (0..n)
+            .map(|i| format!("KB{}", 4_000_000 + i))
+            .collect::<Vec<_>>()
+    };
+    assert!(naming(many(64)).is_empty());
+    assert_eq!(naming(many(65))[0].field, "supersedes");
+    let twice = [many(1), many(1)].concat();
+    assert_eq!(naming(twice)[0].field, "supersedes");
+}

@@ -117,3 +117,27 @@ fn an_override_covers_neither_an_unusable_nor_a_silent_device_more_nor_one_out_o
         assert_eq!(lab.settle(), ["request_void"], "{which}");
     }
 }
+
+#[test]
+fn the_pass_itself_ends_the_override_of_its_ring_and_no_other_request() {
+    let mut lab = Lab::started();
+    let reason = || "hurry".to_owned();
+    let (by, why) = (ADMIN, reason());
+    let _ = lab.act(Input::RequestOverride { by, reason: why }).unwrap();
+    let overriding = lab.open_request().unwrap().id;
+    let (by, why) = (AUTHOR, reason());
+    let _ = lab.act(Input::RequestExpedite { by, reason: why }).unwrap();
+    let expediting = lab.snapshot.requests.last().unwrap().id;
+    lab.succeed(0, 5);
+    lab.settle();
+    lab.wait(24);
+    let decision = lab.tick();
+    assert_eq!(decision.event.unwrap().code, "stage_passed");
+    let reason = VoidReason::NotNeeded;
+    let ended = engine::decide::RequestChange::Voided {
+        request: overriding,
+        reason,
+    };
+    assert_eq!(decision.requests, [ended]);
+    assert!(lab.request(expediting).is_open());
+}
