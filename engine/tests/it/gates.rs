@@ -1,5 +1,5 @@
 use chrono::Duration;
-use engine::gate::{Criterion, GateReport, OobeEvidence, Verdict};
+use engine::gate::{Criterion, GateReport, OobeEvidence, Verdict, clean_sample_needed};
 use engine::policy::{FailureLimit, Percent, Preset, Sample};
 use engine::stage::StageState;
 
@@ -432,4 +432,20 @@ fn an_expedited_repair_of_a_handful_passes_when_it_is_clean() {
         reread_at: None,
     };
     assert!(lab.gate(1).passes());
+}
+
+#[test]
+fn an_empty_ring_is_not_complete_a_brake_elsewhere_still_waits() {
+    let mut lab = soaked(0);
+    let all = &mut lab.snapshot.evidence.all;
+    (all.started, all.ok, all.failed, all.resolved) = (13, 10, 3, 13);
+    assert!(lab.snapshot.assess().any_brake() && lab.snapshot.assess().halt.is_none());
+    assert_eq!(verdict(&lab.gate(2), Criterion::NotHalted), Verdict::Wait);
+}
+
+#[test]
+fn one_clean_device_shows_a_limit_of_everything_and_none_shows_a_limit_of_nothing() {
+    assert_eq!(clean_sample_needed(1.0), 1);
+    assert_eq!(clean_sample_needed(7.0), 1);
+    assert!(clean_sample_needed(0.0) > 1_000_000_000);
 }
