@@ -1,6 +1,7 @@
 use engine::evidence::{CohortKind, Counts, Evidence, Silence};
 use engine::halt::{
-    HaltCause, HaltPolicy, Stream, assess, causes, log_silence_e_value, watches, weight,
+    HaltCause, HaltPolicy, Stream, assess, causes, log_e_value, log_silence_e_value, watches,
+    weight,
 };
 use engine::ids::CohortId;
 
@@ -378,4 +379,84 @@ fn one_error_on_many_devices_that_were_repaired_is_the_updates_fault() {
     let cleared = [cause];
     let again = assess(&evidence(fleet(10, 0), &[]), &cleared, &policy);
     assert_eq!(again.halt, None, "a person has looked at it");
+}
+
+#[test]
+fn a_kinds_weight_is_shared_among_its_values() {
+    let model = |n: usize| {
+        let names = ["A", "B", "C"];
+        let mut cohorts = vec![(CohortKind::Model, names[0], counts(2, 2))];
+        for name in &names[1..n] {
+            cohorts.push((CohortKind::Model, name, counts(1, 0)));
+        }
+        // Values of other kinds take nothing from it.
+        cohorts.push((CohortKind::Build, "26100.1", counts(50, 2)));
+        cohorts.push((CohortKind::Build, "26100.2", counts(50, 0)));
+        let seen = evidence(counts(100, 2), &cohorts);
+        assess(&seen, &[], &HaltPolicy::default()).halt
+    };
+    assert_eq!(model(1).map(|c| c.name).as_deref(), Some("A"));
+    assert_eq!(model(2), None, "each of two has half of it");
+    assert_eq!(model(3), None);
+}
+
+#[test]
+fn of_several_causes_the_strongest_by_its_weight_is_told() {
+    let cause = |all: Counts, cohorts: &[(CohortKind, &str, Counts)]| {
+        let halt = assess(&evidence(all, cohorts), &[], &HaltPolicy::default()).halt;
+        halt.unwrap().name
+    };
+    let model = |name, started, failed| (CohortKind::Model, name, counts(started, failed));
+    // Few of all, and every one of a model.
+    let of_a_model = [model("A", 20, 20), model("B", 980, 0)];
+    assert_eq!(cause(counts(1000, 20), &of_a_model), "A");
+    // Nearly all of the fleet: no model says it as strongly.
+    let of_all = [model("A", 5, 5), model("B", 45, 40)];
+    assert_eq!(cause(counts(50, 45), &of_all), "all devices");
+    // Of two that say the same the first.
+    let alike = [model("A", 10, 10), model("B", 10, 10), model("C", 980, 0)];
+    assert_eq!(cause(counts(1000, 20), &alike), "A");
+    // Among fifty models one of them weighs little, however unlikely its failures are by themselves.
+    let names: Vec<String> = (0..48).map(|n| format!("model {n}")).collect();
+    let mut fifty = vec![model("A", 3, 3), model("B", 7, 1)];
+    fifty.extend(names.iter().map(|name| model(name, 0, 0)));
+    let (of_model, of_ring) = (log_e_value(3, 3, 0.02), log_e_value(4, 10, 0.015));
+    assert!(of_model > of_ring, "{of_model} {of_ring}");
+    assert_eq!(cause(counts(10, 4), &fifty), "all devices");
+    let without = evidence(counts(100, 3), &fifty);
+    let halt = assess(&without, &[], &HaltPolicy::default()).halt;
+    assert_eq!(halt.unwrap().name, "A", "it halts by itself");
+}
+
+#[test]
+fn relapses_are_told_among_all_that_tried_again() {
+    let all = Counts {
+        relapsed: 14,
+        recovered: 1,
+        ..counts(1000, 15)
+    };
+    let halt = assess(&evidence(all, &[]), &[], &HaltPolicy::default()).halt;
+    let halt = halt.unwrap();
+    assert_eq!(
+        (halt.stream, halt.failures, halt.started),
+        (Stream::Relapse, 14, 15)
+    );
+}
+
+#[test]
+fn a_silence_without_a_control_and_one_of_the_control_are_no_silences_of_the_update() {
+    let silence = |treated, at_risk_control| Silence {
+        treated,
+        devices: 1,
+        at_risk_treated: 10,
+        at_risk_control,
+    };
+    let mut seen = evidence(counts(10, 0), &[]);
+    seen.silences = vec![silence(true, 0), silence(false, 50), silence(true, 50)];
+    let watches = watches(&seen, &HaltPolicy::default());
+    let silent = watches
+        .iter()
+        .find(|w| w.stream == Stream::Silence)
+        .unwrap();
+    assert_eq!(silent.failures, 1);
 }
