@@ -460,3 +460,32 @@ fn a_silence_without_a_control_and_one_of_the_control_are_no_silences_of_the_upd
         .unwrap();
     assert_eq!(silent.failures, 1);
 }
+
+#[test]
+fn an_alternative_at_the_baseline_or_beyond_every_rate_is_none() {
+    // 0.25 is the baseline itself: of 0.75, 0.25 and 0.95 two are left.
+    let e = log_e_value(1, 1, 0.25).exp();
+    assert!((e - (3.0 + 3.8) / 2.0).abs() < 1e-9, "{e}");
+    // Three times a third is every device, and 0.25 is below the baseline.
+    let e = log_e_value(1, 1, 1.0 / 3.0).exp();
+    assert!((e - 0.95 * 3.0).abs() < 1e-9, "{e}");
+    let e = log_e_value(1, 2, 1.0 / 3.0).exp();
+    assert!((e - 0.95 * 3.0 * 0.05 * 1.5).abs() < 1e-9, "{e}");
+}
+
+#[test]
+fn a_silence_while_nobody_was_at_risk_on_one_side_says_nothing() {
+    let nothing = log_silence_e_value(&[]);
+    for (at_risk_treated, at_risk_control) in [(10, 0), (0, 50), (0, 0)] {
+        for treated in [true, false] {
+            let silence = Silence {
+                treated,
+                devices: 1,
+                at_risk_treated,
+                at_risk_control,
+            };
+            let said = log_silence_e_value(&[silence, silence]);
+            assert!((said - nothing).abs() < 1e-12, "{silence:?}: {said}");
+        }
+    }
+}
